@@ -1,0 +1,221 @@
+//! Time, as everything outside the stores sees it: real, faster, or turned by hand.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::watch;
+
+/// The clock of an endpoint: its deadlines, retries and intervals run on it.
+///
+/// [`Clock::system`] is the default. [`Clock::scaled`] lets a demonstration or a test live hours in
+/// seconds; [`Clock::manual`] gives a clock that stands still until it is turned.
+///
+/// Stores keep a clock of their own (a database has one for all its clients), and only durations
+/// cross the border: on a scaled clock they are converted first, so that two minutes become two
+/// seconds of the store's clock at `scaled(60)`.
+///
+/// Tokio's paused time is not used: it fires timeouts early while a socket or a database thread is
+/// at work, because it cannot see that somebody is.
+#[derive(Clone)]
+pub struct Clock(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    System,
+    Scaled {
+        factor: u32,
+        origin: Instant,
+        origin_wall: SystemTime,
+    },
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// Real time.
+    pub fn system() -> Self {
+        Self(Kind::System)
+    }
+
+    /// Time that runs `factor` times as fast as real time, from now on. A factor of zero counts as one.
+    pub fn scaled(factor: u32) -> Self {
+        Self(Kind::Scaled {
+            factor: factor.max(1),
+            origin: Instant::now(),
+            origin_wall: SystemTime::now(),
+        })
+    }
+
+    /// A clock that moves only when it is told to.
+    ///
+    /// It goes with [`MemoryStore::with_clock`](crate::store::MemoryStore::with_clock) alone: every
+    /// other store has a clock that nobody can turn, and `build` says so.
+    pub fn manual() -> ManualClock {
+        ManualClock {
+            start: SystemTime::now(),
+            elapsed: Arc::new(watch::Sender::new(Duration::ZERO)),
+        }
+    }
+
+    /// The time of day on this clock.
+    pub fn now(&self) -> SystemTime {
+        match &self.0 {
+            Kind::System => SystemTime::now(),
+            Kind::Scaled {
+                factor,
+                origin,
+                origin_wall,
+            } => *origin_wall + origin.elapsed().saturating_mul(*factor),
+            Kind::Manual(manual) => manual.start + *manual.elapsed.borrow(),
+        }
+    }
+
+    /// Waits for `duration` of this clock.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.0 {
+            Kind::System => tokio::time::sleep(duration).await,
+            Kind::Scaled { factor, .. } => tokio::time::sleep(duration / *factor).await,
+            Kind::Manual(manual) => manual.sleep(duration).await,
+        }
+    }
+
+    /// Runs `future` for at most `limit` of this clock; `None` when the time was up first.
+    pub(crate) async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = self.sleep(limit) => None,
+        }
+    }
+
+    /// What a duration of this clock is on the clock of a store.
+    pub(crate) fn to_store(&self, duration: Duration) -> Duration {
+        match &self.0 {
+            Kind::Scaled { factor, .. } => duration / *factor,
+            Kind::System | Kind::Manual(_) => duration,
+        }
+    }
+
+    /// What a duration of a store's clock is on this clock.
+    pub(crate) fn from_store(&self, duration: Duration) -> Duration {
+        match &self.0 {
+            Kind::Scaled { factor, .. } => duration.saturating_mul(*factor),
+            Kind::System | Kind::Manual(_) => duration,
+        }
+    }
+
+    /// The hands of this clock, if somebody can turn it.
+    pub(crate) fn as_manual(&self) -> Option<&ManualClock> {
+        match &self.0 {
+            Kind::Manual(manual) => Some(manual),
+            Kind::System | Kind::Scaled { .. } => None,
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::System => f.write_str("Clock::system"),
+            Kind::Scaled { factor, .. } => write!(f, "Clock::scaled({factor})"),
+            Kind::Manual(manual) => write!(f, "Clock::manual(+{:?})", manual.elapsed()),
+        }
+    }
+}
+
+/// The hands of a clock that stands still: made by [`Clock::manual`], turned by [`advance`](Self::advance).
+///
+/// Clones are hands of the same clock.
+#[derive(Clone)]
+pub struct ManualClock {
+    start: SystemTime,
+    elapsed: Arc<watch::Sender<Duration>>,
+}
+
+impl ManualClock {
+    /// The clock that these hands turn, for an endpoint's builder.
+    pub fn clock(&self) -> Clock {
+        Clock(Kind::Manual(self.clone()))
+    }
+
+    /// Moves time forward and wakes everybody whose time has come.
+    pub fn advance(&self, by: Duration) {
+        self.elapsed
+            .send_modify(|elapsed| *elapsed = elapsed.saturating_add(by));
+    }
+
+    /// How far the clock was turned since it was made.
+    pub fn elapsed(&self) -> Duration {
+        *self.elapsed.borrow()
+    }
+
+    /// Whether both are hands of one clock.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.elapsed, &other.elapsed)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let mut elapsed = self.elapsed.subscribe();
+        let due = elapsed.borrow_and_update().saturating_add(duration);
+        // An error would mean that the sender is gone, and `self` holds it.
+        let _ = elapsed.wait_for(|elapsed| *elapsed >= due).await;
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ManualClock(+{:?})", self.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_sleep_ends_when_the_clock_was_turned_far_enough() {
+        let hands = Clock::manual();
+        let clock = hands.clock();
+        let hour = Duration::from_secs(3600);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(hour).await }
+        });
+        while hands.elapsed.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        hands.advance(hour / 2);
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        hands.advance(hour / 2);
+        sleeper.await.unwrap();
+    }
+
+    #[test]
+    fn a_scaled_clock_converts_durations_for_its_store_and_back() {
+        let clock = Clock::scaled(60);
+        let two_minutes = Duration::from_secs(120);
+        assert_eq!(clock.to_store(two_minutes), Duration::from_secs(2));
+        assert_eq!(clock.from_store(Duration::from_secs(2)), two_minutes);
+    }
+
+    #[tokio::test]
+    async fn a_timeout_lets_a_finished_future_win() {
+        let clock = Clock::system();
+        assert_eq!(
+            clock.timeout(Duration::ZERO, async { 7 }).await,
+            Some(7),
+            "what is ready is never timed out"
+        );
+        let never = clock.timeout(Duration::from_millis(1), std::future::pending::<()>());
+        assert_eq!(never.await, None);
+    }
+}

@@ -1,0 +1,130 @@
+//! What is kept beside a record's body: where the event came from and what its proof said.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+/// How an event came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Source {
+    /// The provider called.
+    #[default]
+    Callback,
+    /// We asked the provider.
+    Poll,
+}
+
+/// The head of a callback, as far as it is kept. Stored as JSON, so that an operator can read it
+/// in the database, and so that later versions can add members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    /// Milliseconds since the Unix epoch.
+    arrived: u64,
+    #[serde(default)]
+    pub(crate) source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) correlation: Option<String>,
+    /// Of the secrets that matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) labels: Vec<String>,
+    /// Values byte for byte: each `char` is one byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+    /// Why the callback is in quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl Meta {
+    /// The most bytes of header names and values that are kept with a record.
+    pub(crate) const MAX_HEADERS: usize = 8 * 1024;
+
+    pub(crate) fn new(arrived: SystemTime, headers: &HeaderMap) -> Self {
+        Self {
+            arrived: millis(arrived),
+            source: Source::Callback,
+            correlation: None,
+            labels: Vec::new(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))
+                .collect(),
+            reason: None,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        // Strings and integers only: serialization has nothing to fail on.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    pub(crate) fn arrived(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.arrived)
+    }
+
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.headers
+            .iter()
+            .filter_map(|(name, value)| {
+                let value: Vec<u8> = value
+                    .chars()
+                    .map(|c| u8::try_from(c).unwrap_or(b'?'))
+                    .collect();
+                Some((
+                    HeaderName::from_bytes(name.as_bytes()).ok()?,
+                    HeaderValue::from_bytes(&value).ok()?,
+                ))
+            })
+            .collect()
+    }
+}
+
+/// The arrival as it is stored. The front reads an event at this precision too, so that the worker
+/// sees the very same view.
+pub(crate) fn stored_precision(arrived: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis(arrived))
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_byte_for_byte() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-id", HeaderValue::from_static("a"));
+        headers.append("x-id", HeaderValue::from_bytes(b"\xff\"b").unwrap());
+        let now = stored_precision(SystemTime::now());
+        let mut meta = Meta::new(now, &headers);
+        meta.correlation = Some("order-7".to_owned());
+        meta.source = Source::Poll;
+        let back = Meta::decode(&meta.encode()).unwrap();
+        assert_eq!(back, meta);
+        assert_eq!(back.headers(), headers);
+        assert_eq!(back.arrived(), now);
+    }
+
+    #[test]
+    fn meta_of_an_older_or_newer_version_is_read() {
+        let meta = Meta::decode(br#"{"arrived":1735661400000,"from_the_future":[1]}"#).unwrap();
+        assert_eq!(meta.source, Source::Callback);
+        assert_eq!(meta.correlation, None);
+    }
+}

@@ -1,0 +1,101 @@
+//! Stores whose type is hidden.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use super::{
+    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, Retention, Settled,
+    Settlement, Store, StoreError, forward::forward,
+};
+use crate::clock::ManualClock;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// An [`Inbox`] of any type. Clones are the same inbox.
+#[derive(Clone)]
+pub struct AnyInbox(Arc<dyn DynInbox>);
+
+/// A [`Store`] of any type. Clones are the same store.
+#[derive(Clone)]
+pub struct AnyStore(Arc<dyn DynStore>);
+
+impl AnyInbox {
+    /// Hides the type.
+    pub fn new(inbox: impl Inbox) -> Self {
+        Self(Arc::new(inbox))
+    }
+}
+
+impl AnyStore {
+    /// Hides the type.
+    pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+/// The object-safe twin of [`Inbox`].
+trait DynInbox: Send + Sync + 'static {
+    fn durability(&self) -> Durability;
+    fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>>;
+    fn manual_clock(&self) -> Option<&ManualClock>;
+}
+
+/// The object-safe twin of [`Store`].
+trait DynStore: DynInbox {
+    fn lease<'a>(&'a self, queue: &'a Queue, max: usize, ttl: Duration) -> Answer<'a, Vec<Leased>>;
+    fn settle<'a>(&'a self, settlements: &'a [Settlement]) -> Answer<'a, Vec<Settled>>;
+    fn find<'a>(&'a self, queue: &'a Queue, key: &'a [u8]) -> Answer<'a, Option<Found>>;
+    fn purge<'a>(&'a self, retention: &'a Retention) -> Answer<'a, Purged>;
+    fn changed<'a>(&'a self, queue: &'a Queue) -> BoxFuture<'a, ()>;
+}
+
+impl<S: Inbox> DynInbox for S {
+    fn durability(&self) -> Durability {
+        Inbox::durability(self)
+    }
+    fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>> {
+        Box::pin(Inbox::insert(self, records))
+    }
+    fn manual_clock(&self) -> Option<&ManualClock> {
+        Inbox::manual_clock(self)
+    }
+}
+
+impl<S: Store> DynStore for S {
+    fn lease<'a>(&'a self, queue: &'a Queue, max: usize, ttl: Duration) -> Answer<'a, Vec<Leased>> {
+        Box::pin(Store::lease(self, queue, max, ttl))
+    }
+    fn settle<'a>(&'a self, settlements: &'a [Settlement]) -> Answer<'a, Vec<Settled>> {
+        Box::pin(Store::settle(self, settlements))
+    }
+    fn find<'a>(&'a self, queue: &'a Queue, key: &'a [u8]) -> Answer<'a, Option<Found>> {
+        Box::pin(Store::find(self, queue, key))
+    }
+    fn purge<'a>(&'a self, retention: &'a Retention) -> Answer<'a, Purged> {
+        Box::pin(Store::purge(self, retention))
+    }
+    fn changed<'a>(&'a self, queue: &'a Queue) -> BoxFuture<'a, ()> {
+        Box::pin(Store::changed(self, queue))
+    }
+}
+
+impl Inbox for AnyInbox {
+    forward!(Inbox, self => self.0);
+}
+impl Inbox for AnyStore {
+    forward!(Inbox, self => self.0);
+}
+impl Store for AnyStore {
+    forward!(Store, self => self.0);
+}
+impl fmt::Debug for AnyInbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyInbox")
+    }
+}
+
+impl fmt::Debug for AnyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyStore")
+    }
+}

@@ -1,0 +1,1 @@
+//! The store that forgets when the process ends.

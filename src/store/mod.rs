@@ -1,0 +1,195 @@
+//! Where events are kept: the contract of a store, and the stores that ship with the crate.
+//!
+//! | tier | methods | enough for |
+//! | --- | --- | --- |
+//! | [`Inbox`] | `insert` | a front |
+//! | [`Store`] | `lease`, `settle`, `find`, `purge`, and `changed` | everything that handles |
+//! | [`Inspect`] | `counts` | operators |
+//!
+//! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
+//! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
+
+mod counts;
+mod erased;
+mod error;
+mod forward;
+mod ids;
+
+mod lease;
+mod record;
+mod retention;
+mod settlement;
+
+pub use self::{
+    counts::Counts,
+    erased::{AnyInbox, AnyStore},
+    error::{StoreError, StoreErrorKind},
+    ids::{LeaseToken, RecordId},
+    lease::{Lease, Leased},
+    record::{Found, Inserted, NewRecord, Queue, QueueKind, State},
+    retention::{Purged, Retention},
+    settlement::{Action, Settled, Settlement},
+};
+
+use std::time::Duration;
+
+use crate::clock::ManualClock;
+
+/// Whether what a store has acknowledged survives the end of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// It does: `insert` answers only when the record is on disk.
+    Durable,
+    /// It does not: for tests, and for events that one can afford to lose.
+    Volatile,
+}
+
+/// The tier that a front needs: somewhere to put events.
+///
+/// # Contract
+///
+/// - **Only when durable.** [`insert`](Self::insert) answers [`Inserted::Fresh`],
+///   [`Upgraded`](Inserted::Upgraded) or [`Duplicate`](Inserted::Duplicate) when the record it
+///   speaks of is durable. That holds for a duplicate's *first* copy too: with concurrent batches,
+///   repeats within one batch, and caches.
+/// - **Per record, in order.** One answer for each record. A batch is no transaction: a bad record
+///   does not fail its neighbours, though an error of the whole call may.
+/// - **Same id, same insert.** Inserting a record whose very `id` is the one the key has is
+///   [`Fresh`](Inserted::Fresh), in whatever state the record is by now, and changes nothing: an
+///   insert whose outcome was lost is simply repeated. Another id is a duplicate or an upgrade.
+/// - **Rank.** A key that is known with a lower rank is upgraded: id, payload, meta and rank are
+///   replaced, attempts, expiries and age start again, and the record is due after the new
+///   `due_in`, also when it was done or dead. While it is leased, that lease stays good, and the
+///   record becomes due when the lease ends, however it ends (with
+///   [`Disown`](Action::Disown) and [`Dead`](Action::Dead) too): failure and success of one task
+///   never run at once, and success is last.
+/// - **Duplicates change nothing** and revive nothing. `differs` compares an 8-byte digest of the bodies.
+/// - **Full.** New records are refused with [`Inserted::Full`]; a duplicate in a full store is still
+///   a duplicate. Settling, extending, finding and purging work when full.
+/// - **Busy.** An upgrade whose row is held by somebody's open transaction is [`Inserted::Busy`] at once.
+/// - **Queues** share nothing: equal keys in two queues are two records, and so are the keys `"b:c"`
+///   of the endpoint `"a"` and `"c"` of `"a:b"`. Keys are bytes, never collated text.
+/// - **Clock.** Only durations cross the border; each store adds its own clock to them.
+/// - **Cancellation.** The future of a call may be dropped at any point: the store stays whole, and
+///   the record is in it or not.
+///
+/// # Wrappers
+///
+/// `Arc<S>` and `Box<S>` are stores where `S` is; [`AnyInbox`] and [`AnyStore`] erase the type. A
+/// wrapper of your own forwards every method, the provided ones too.
+///
+/// # Implementing
+///
+/// `stream::iter(records).map(|record| async …).buffered(n)` does not compile inside `insert` (the
+/// borrow's lifetime is not general enough for a `Send` future), while a loop or `join_all` does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no inbox: events cannot be put into it",
+    note = "give `.store(..)` a store, such as `MemoryStore::new()`"
+)]
+pub trait Inbox: Send + Sync + 'static {
+    /// Whether what was acknowledged survives the process.
+    fn durability(&self) -> Durability;
+
+    /// Puts records in, and answers for each, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`] when it is worth trying again, unchanged;
+    /// [`StoreErrorKind::Rejected`] when a record of the batch can never be stored. In both cases
+    /// some of the records may be in.
+    fn insert(
+        &self,
+        records: &[NewRecord],
+    ) -> impl Future<Output = Result<Vec<Inserted>, StoreError>> + Send;
+
+    /// The hands of the clock that this store runs on, where somebody can turn it. Forward it in wrappers.
+    fn manual_clock(&self) -> Option<&ManualClock> {
+        None
+    }
+}
+
+/// The tier that a worker needs.
+///
+/// # Contract
+///
+/// All of [`Inbox`], and:
+///
+/// - **lease** gives due records, by due time and then by sequence (not by age: an old failing
+///   backlog must not starve new work), each to one caller, with a token that never recurs, also
+///   after reopening or restoring. The attempt counts at the lease, durably. [`Leased::expiries`]
+///   tells how many earlier leases ended by expiry; a record with any is a suspect, and is
+///   returned only as the sole item of a lease. Records of [`QueueKind::Quarantine`] are never leased.
+/// - **settle** answers per item: [`Settled::Applied`]; [`Settled::Stale`] when another token was
+///   seen since (leased again, settled by somebody else, requeued); [`Settled::Busy`] when it could
+///   not be decided now. A lease that expired and was not taken by anybody still settles. A
+///   settlement repeated with the last token is `Applied`. It waits for row locks in one order and
+///   never skips; [`Action::Extend`] skips locked rows instead, and answers `Busy`.
+/// - **find** agrees with what was answered, and gives body and meta while they are kept.
+/// - **purge** counts from settlement, works in bounded steps, and never takes anything pending.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store: a worker cannot lease from it",
+    note = "give `.store(..)` a store, such as `MemoryStore::new()`; a front alone, `.build_front()`, needs only an `Inbox`"
+)]
+pub trait Store: Inbox {
+    /// Leases at most `max` due records for `ttl`.
+    ///
+    /// # Errors
+    ///
+    /// When the store is unavailable. Nothing may have been leased for longer than `ttl` then.
+    fn lease(
+        &self,
+        queue: &Queue,
+        max: usize,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Vec<Leased>, StoreError>> + Send;
+
+    /// Ends or extends leases, and answers for each, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the store is unavailable. Any of the settlements may have been applied; all can be repeated.
+    fn settle(
+        &self,
+        settlements: &[Settlement],
+    ) -> impl Future<Output = Result<Vec<Settled>, StoreError>> + Send;
+
+    /// What is known of a key.
+    ///
+    /// # Errors
+    ///
+    /// When the store is unavailable.
+    fn find(
+        &self,
+        queue: &Queue,
+        key: &[u8],
+    ) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
+
+    /// Forgets what is older than the retention, in one bounded step. The worker calls it again while
+    /// [`Purged::more`] says so.
+    ///
+    /// # Errors
+    ///
+    /// When the store is unavailable.
+    fn purge(
+        &self,
+        retention: &Retention,
+    ) -> impl Future<Output = Result<Purged, StoreError>> + Send;
+
+    /// Resolves when another process may have inserted into the queue. For ever pending where a
+    /// store cannot tell. Forward it in wrappers.
+    fn changed(&self, queue: &Queue) -> impl Future<Output = ()> + Send {
+        let _ = queue;
+        std::future::pending()
+    }
+}
+
+/// The tier that an operator needs.
+pub trait Inspect: Store {
+    /// How many records a queue has, by state.
+    ///
+    /// # Errors
+    ///
+    /// When the store is unavailable.
+    fn counts(&self, queue: &Queue) -> impl Future<Output = Result<Counts, StoreError>> + Send;
+}

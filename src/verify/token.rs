@@ -1,0 +1,172 @@
+//! A shared secret that the caller presents as it is.
+
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+
+use super::{
+    Presented, Refusal, RefusalKind, Secrets, Setup, Verdict, Verified, Verify, secret::Place,
+};
+use crate::error::BuildError;
+
+/// A shared secret that the caller presents: in a query parameter, as the last path segment, in a
+/// header, or as a bearer token.
+///
+/// A provider that takes nothing but a callback URL can send back only the first two. Several
+/// secrets can be good [at once](Secrets).
+///
+/// # Security
+///
+/// Whoever sees one request can make others: access logs and proxies see URLs. Use HTTPS only, 32
+/// random characters or more, and change the secret when it may have been seen. A token that is
+/// given twice is refused, so that no two readers of a request can be played against each other.
+#[derive(Clone, Debug)]
+pub struct Token {
+    place: TokenPlace,
+    secrets: Secrets,
+}
+
+#[derive(Clone, Debug)]
+enum TokenPlace {
+    Query(String),
+    Segment,
+    Header(String),
+    Bearer,
+}
+
+impl Token {
+    /// In a query parameter: `https://example.com/callback?token=…`.
+    ///
+    /// The secrets are made of letters, digits and `-._~` only, which no proxy rewrites; `build` fails otherwise.
+    pub fn query(parameter: impl Into<String>, secrets: impl Into<Secrets>) -> Self {
+        Self::new(TokenPlace::Query(parameter.into()), secrets)
+    }
+
+    /// As the last segment of the path: `https://example.com/callback/…`.
+    ///
+    /// A layer is mounted at `/callback/{token}` then. The leaf reads the last segment that is not
+    /// empty, so its route ends in a segment that matches anything: `/callback/{token}` in axum.
+    ///
+    /// The secrets are made of letters, digits and `-._~` only, which no proxy rewrites; `build` fails otherwise.
+    pub fn segment(secrets: impl Into<Secrets>) -> Self {
+        Self::new(TokenPlace::Segment, secrets)
+    }
+
+    /// In a header of its own.
+    pub fn header(name: impl Into<String>, secrets: impl Into<Secrets>) -> Self {
+        Self::new(TokenPlace::Header(name.into()), secrets)
+    }
+
+    /// In the header `Authorization: Bearer …`.
+    pub fn bearer(secrets: impl Into<Secrets>) -> Self {
+        Self::new(TokenPlace::Bearer, secrets)
+    }
+
+    fn new(place: TokenPlace, secrets: impl Into<Secrets>) -> Self {
+        Self {
+            place,
+            secrets: secrets.into(),
+        }
+    }
+
+    fn presented<'a>(&self, presented: &Presented<'a>) -> Result<&'a [u8], RefusalKind> {
+        match &self.place {
+            TokenPlace::Query(parameter) => {
+                let query = presented.uri().query().unwrap_or_default();
+                only(query.split('&').filter_map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (name == parameter).then_some(value.as_bytes())
+                }))
+            }
+            TokenPlace::Segment => presented
+                .segment()
+                .map(str::as_bytes)
+                .ok_or(RefusalKind::Missing),
+            TokenPlace::Header(name) => header(presented.headers(), name),
+            TokenPlace::Bearer => {
+                let value = header(presented.headers(), AUTHORIZATION.as_str())?;
+                match value.split_at_checked(7) {
+                    Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
+                        Ok(token.trim_ascii_start())
+                    }
+                    _ => Err(RefusalKind::Malformed),
+                }
+            }
+        }
+    }
+}
+
+impl Verify for Token {
+    fn verify(&self, presented: &Presented<'_>) -> Verdict {
+        let token = match self.presented(presented) {
+            Ok([]) => return Verdict::Refuse(Refusal::new(RefusalKind::Missing, "token")),
+            Ok(token) => token,
+            Err(kind) => return Verdict::Refuse(Refusal::new(kind, "token")),
+        };
+        match self.secrets.find(token) {
+            Some(secret) => {
+                let verified = Verified::assertion();
+                Verdict::Accept(match Secrets::label(secret) {
+                    Some(label) => verified.with_label(label),
+                    None => verified,
+                })
+            }
+            None => Verdict::Refuse(Refusal::new(RefusalKind::Mismatch, "token")),
+        }
+    }
+
+    fn check(&self, setup: &Setup<'_>) -> Result<(), BuildError> {
+        let place = match &self.place {
+            TokenPlace::Query(parameter) => {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+                if parameter.is_empty() || !parameter.bytes().all(plain) {
+                    return Err(BuildError::new(
+                        "Token::query",
+                        format!(
+                            "{parameter:?} is no parameter's name that stays as it is in a URL: \
+                             use letters, digits, and - . _ ~ only"
+                        ),
+                    ));
+                }
+                Place::Url
+            }
+            TokenPlace::Segment => {
+                if setup.has_segment == Some(false) {
+                    return Err(BuildError::new(
+                        "layer",
+                        "the proof reads the token from the path: mount the layer at a path that \
+                         ends in `/{token}`",
+                    ));
+                }
+                Place::Url
+            }
+            TokenPlace::Header(name) => {
+                if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                    return Err(BuildError::new(
+                        "Token::header",
+                        format!("{name:?} is no header's name"),
+                    ));
+                }
+                Place::Header
+            }
+            TokenPlace::Bearer => Place::Header,
+        };
+        self.secrets.check(place, setup)
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], RefusalKind> {
+    only(
+        headers
+            .get_all(name)
+            .iter()
+            .map(http::HeaderValue::as_bytes),
+    )
+}
+
+/// The one value. Of several, none is right.
+fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], RefusalKind> {
+    match (values.next(), values.next()) {
+        (None, _) => Err(RefusalKind::Missing),
+        (Some(value), None) => Ok(value),
+        (Some(_), Some(_)) => Err(RefusalKind::Repeated),
+    }
+}
