@@ -4,6 +4,7 @@
 pub mod clock;
 mod error;
 pub mod event;
+mod panic;
 pub mod store;
 pub mod verify;
 
