@@ -4,9 +4,11 @@
 pub mod clock;
 mod error;
 pub mod event;
+mod liveness;
 mod panic;
 pub mod store;
 pub mod verify;
+pub mod worker;
 
 pub use self::{
     clock::Clock,
