@@ -4,6 +4,7 @@
 pub mod clock;
 mod error;
 pub mod event;
+pub mod music_video;
 pub mod store;
 pub mod verify;
 
