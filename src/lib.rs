@@ -6,6 +6,7 @@ mod error;
 pub mod event;
 mod liveness;
 mod panic;
+pub mod music_video;
 pub mod store;
 pub mod verify;
 pub mod worker;
