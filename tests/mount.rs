@@ -84,7 +84,9 @@ async fn axum_route_service_receives_and_leaves_the_rest_to_the_app() {
 #[tokio::test]
 async fn axum_route_service_receives_with_a_later_fallback() {
     let endpoint = endpoint();
-    let app = app().route_service(PATH, endpoint.service.clone()).fallback(fallback);
+    let app = app()
+        .route_service(PATH, endpoint.service.clone())
+        .fallback(fallback);
     assert_received(&endpoint, app).await;
 }
 
@@ -103,7 +105,10 @@ async fn axum_route_service_receives_when_nested() {
     let endpoint = endpoint();
     let routed = Router::new().route_service(PATH, endpoint.service.clone());
     let server = serve_axum(app().nest("/api", routed)).await;
-    assert_eq!(call(&endpoint, &server, &format!("/api{PATH}")).await, (200, 1));
+    assert_eq!(
+        call(&endpoint, &server, &format!("/api{PATH}")).await,
+        (200, 1)
+    );
 }
 
 #[tokio::test]
@@ -113,7 +118,12 @@ async fn axum_route_service_reads_a_token_from_the_last_segment() {
     let server = serve_axum(app).await;
     let status = support::status(server.addr, "/callback/wrong", success("task-1")).await;
     assert_eq!((status, endpoint.stored().await), (401, 0));
-    let status = support::status(server.addr, &format!("/callback/{SECRET}"), success("task-1")).await;
+    let status = support::status(
+        server.addr,
+        &format!("/callback/{SECRET}"),
+        success("task-1"),
+    )
+    .await;
     assert_eq!((status, endpoint.stored().await), (200, 1));
 }
 
@@ -152,8 +162,15 @@ async fn axum_layer_loses_events_in_silence_when_a_fallback_comes_after_it() {
 #[tokio::test]
 async fn axum_layer_misses_callbacks_when_another_router_is_merged_into_it() {
     let endpoint = endpoint();
-    let other = Router::new().route("/other", get(home)).fallback(|| async { StatusCode::NOT_FOUND });
-    assert_lost(&endpoint, app().layer(endpoint.layer()).merge(other), StatusCode::NOT_FOUND).await;
+    let other = Router::new()
+        .route("/other", get(home))
+        .fallback(|| async { StatusCode::NOT_FOUND });
+    assert_lost(
+        &endpoint,
+        app().layer(endpoint.layer()).merge(other),
+        StatusCode::NOT_FOUND,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -162,13 +179,21 @@ async fn axum_layer_misses_callbacks_when_nested() {
     let app = Router::new().nest("/api", app().layer(endpoint.layer()));
     let server = serve_axum(app).await;
     assert_eq!(call(&endpoint, &server, PATH).await, (404, 0));
-    assert_eq!(call(&endpoint, &server, &format!("/api{PATH}")).await, (404, 0));
+    assert_eq!(
+        call(&endpoint, &server, &format!("/api{PATH}")).await,
+        (404, 0)
+    );
 }
 
 #[tokio::test]
 async fn axum_route_layer_misses_callbacks() {
     let endpoint = endpoint();
-    assert_lost(&endpoint, app().route_layer(endpoint.layer()), StatusCode::NOT_FOUND).await;
+    assert_lost(
+        &endpoint,
+        app().route_layer(endpoint.layer()),
+        StatusCode::NOT_FOUND,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -191,8 +216,16 @@ async fn hyper_serves_an_app_inside_the_layer() {
 async fn the_layer_takes_one_trailing_slash_and_no_other_path() {
     let endpoint = endpoint();
     let server = serve_hyper(endpoint.layer().layer(service_fn(support::inner))).await;
-    assert_eq!(call(&endpoint, &server, &format!("{PATH}/")).await, (200, 1));
-    for foreign in ["/Music-Video-Callback", "//music-video-callback", "/music-video-callback/x", "/"] {
+    assert_eq!(
+        call(&endpoint, &server, &format!("{PATH}/")).await,
+        (200, 1)
+    );
+    for foreign in [
+        "/Music-Video-Callback",
+        "//music-video-callback",
+        "/music-video-callback/x",
+        "/",
+    ] {
         let target = format!("{foreign}?token={SECRET}");
         let answer = post(server.addr, &target, success("task-2")).await;
         assert_eq!(answer.body, format!("inner {foreign}"));
@@ -206,11 +239,23 @@ async fn a_layer_with_a_token_segment_takes_the_path_without_it_and_refuses() {
     let layer = endpoint.service.layer("/callback/{token}").unwrap();
     let server = serve_hyper(layer.layer(service_fn(support::inner))).await;
     for refused in ["/callback", "/callback/", "/callback/wrong"] {
-        assert_eq!(support::status(server.addr, refused, success("task-1")).await, 401, "{refused}");
+        assert_eq!(
+            support::status(server.addr, refused, success("task-1")).await,
+            401,
+            "{refused}"
+        );
     }
-    let status = support::status(server.addr, &format!("/callback/{SECRET}"), success("task-1")).await;
+    let status = support::status(
+        server.addr,
+        &format!("/callback/{SECRET}"),
+        success("task-1"),
+    )
+    .await;
     assert_eq!((status, endpoint.stored().await), (200, 1));
-    assert_eq!(post(server.addr, "/callback/a/b", "x").await.body, "inner /callback/a/b");
+    assert_eq!(
+        post(server.addr, "/callback/a/b", "x").await.body,
+        "inner /callback/a/b"
+    );
 }
 
 #[test]

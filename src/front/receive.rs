@@ -332,7 +332,7 @@ impl Endpoint {
     }
 
     fn panicked(&self, panicked: &panic::Panicked, proven: bool) -> Disposition {
-        tracing::error!(endpoint = %self.name, %panicked, "user code panicked on a callback");
+        tracing::error!(endpoint = %self.name, "user code panicked on a callback");
         Disposition::Panicked { proven }
     }
 

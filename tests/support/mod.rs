@@ -56,7 +56,10 @@ pub async fn serve_axum(app: axum::Router) -> Server {
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).await.unwrap();
     });
-    Server { addr, _tasks: tasks }
+    Server {
+        addr,
+        _tasks: tasks,
+    }
 }
 
 /// Serves a tower service by bare hyper, HTTP/1.1 and HTTP/2.
@@ -85,7 +88,10 @@ where
             });
         }
     });
-    Server { addr, _tasks: tasks }
+    Server {
+        addr,
+        _tasks: tasks,
+    }
 }
 
 /// Puts the peer's address into each request, as an accept loop does.
@@ -161,17 +167,30 @@ impl Client {
         };
         let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
         let mut lines = head.lines();
-        let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status: u16 = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers: HashMap<_, _> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let length = headers
+            .get("content-length")
+            .map_or(0, |length| length.parse().unwrap());
         while self.buffer.len() < length {
             self.more().await?;
         }
         let body = String::from_utf8(self.buffer.drain(..length).collect()).unwrap();
-        Some(Answer { status, headers, body })
+        Some(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
     async fn more(&mut self) -> Option<()> {
@@ -210,7 +229,14 @@ pub async fn request(
 
 /// One POST of JSON.
 pub async fn post(addr: SocketAddr, target: &str, body: impl AsRef<[u8]>) -> Answer {
-    request(addr, "POST", target, &[("content-type", "application/json")], body).await
+    request(
+        addr,
+        "POST",
+        target,
+        &[("content-type", "application/json")],
+        body,
+    )
+    .await
 }
 
 /// The answer's status and nothing else.
