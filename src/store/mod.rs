@@ -15,8 +15,8 @@ mod erased;
 mod error;
 mod forward;
 mod ids;
-
 mod lease;
+mod memory;
 mod record;
 mod retention;
 mod settlement;
@@ -27,6 +27,7 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     ids::{LeaseToken, RecordId},
     lease::{Lease, Leased},
+    memory::MemoryStore,
     record::{Found, Inserted, NewRecord, Queue, QueueKind, State},
     retention::{Purged, Retention},
     settlement::{Action, Settled, Settlement},
