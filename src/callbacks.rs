@@ -484,7 +484,13 @@ impl<E: Event> Callbacks<E> {
 
     fn into_service(self, sink: Sink, liveness: Option<Liveness>) -> CallbackService {
         CallbackService::new(Endpoint::new(
-            self.name, E::HEADERS, self.proof, sink, self.front, self.clock, liveness,
+            self.name,
+            E::HEADERS,
+            self.proof,
+            sink,
+            self.front,
+            self.clock,
+            liveness,
         ))
     }
 }

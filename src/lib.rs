@@ -113,9 +113,6 @@ mod liveness;
 pub mod music_video;
 mod panic;
 pub mod store;
-#[cfg(feature = "testing")]
-#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-pub mod testing;
 pub mod verify;
 pub mod worker;
 

@@ -86,7 +86,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_in_any_chunks_is_read_whole_up_to_the_limit() {
         assert_eq!(read(chunks([]), 5).await.unwrap(), "");
-        assert_eq!(read(chunks(["", "ab", "", "cd", "e"]), 5).await.unwrap(), "abcde");
+        assert_eq!(
+            read(chunks(["", "ab", "", "cd", "e"]), 5).await.unwrap(),
+            "abcde"
+        );
         assert_eq!(
             read(chunks(["ab", "cd", "ef"]), 5).await.unwrap_err(),
             BodyError::TooLarge

@@ -25,7 +25,10 @@ impl LogLimit {
 
     fn pass_at(&self, now: Instant) -> Option<u64> {
         // A panic in here is not possible, so a poisoned lock holds a whole state.
-        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let waited = state.last.map(|last| now.saturating_duration_since(last));
         if waited.is_some_and(|waited| waited < INTERVAL) {
             state.held_back += 1;

@@ -46,7 +46,10 @@ impl PathPattern {
                 has_token,
             });
         };
-        Err(BuildError::new("layer", format!("the path {path:?} {problem}")))
+        Err(BuildError::new(
+            "layer",
+            format!("the path {path:?} {problem}"),
+        ))
     }
 
     pub(super) fn has_token(&self) -> bool {
@@ -79,7 +82,10 @@ impl PathPattern {
     fn is_near(&self, path: &str) -> bool {
         let mut theirs = segments(path);
         for ours in segments(&self.prefix) {
-            if !theirs.next().is_some_and(|theirs| theirs.eq_ignore_ascii_case(ours)) {
+            if !theirs
+                .next()
+                .is_some_and(|theirs| theirs.eq_ignore_ascii_case(ours))
+            {
                 return false;
             }
         }
@@ -106,7 +112,15 @@ mod tests {
         for pattern in ["/hooks/video", "/hooks/video/"] {
             assert_eq!(of(pattern, "/hooks/video"), Match::Ours(None));
             assert_eq!(of(pattern, "/hooks/video/"), Match::Ours(None));
-            for foreign in ["/", "", "*", "/hooks", "/hooks/videos", "/hooks/video/x", "/x/hooks/video"] {
+            for foreign in [
+                "/",
+                "",
+                "*",
+                "/hooks",
+                "/hooks/videos",
+                "/hooks/video/x",
+                "/x/hooks/video",
+            ] {
                 assert_eq!(of(pattern, foreign), Match::Foreign, "{foreign}");
             }
         }
@@ -115,7 +129,12 @@ mod tests {
 
     #[test]
     fn a_near_miss_differs_by_case_or_doubled_slashes() {
-        for near in ["/Hooks/Video", "//hooks/video", "/hooks//video", "/hooks/video//"] {
+        for near in [
+            "/Hooks/Video",
+            "//hooks/video",
+            "/hooks//video",
+            "/hooks/video//",
+        ] {
             assert_eq!(of("/hooks/video", near), Match::NearMiss, "{near}");
         }
     }

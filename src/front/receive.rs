@@ -53,7 +53,7 @@ where
                     .await
                 {
                     Some(Ok(disposition)) => disposition,
-                    Some(Err(panicked)) => endpoint.panicked(&panicked, proven),
+                    Some(Err(_)) => endpoint.panicked(proven),
                     None => Disposition::Late { proven },
                 };
                 endpoint.answer(disposition)
@@ -96,7 +96,7 @@ impl Endpoint {
             return Err(Disposition::MethodNotAllowed);
         }
         let verdict = panic::catch(|| self.proof.verify(&receipt.presented()))
-            .map_err(|panicked| self.panicked(&panicked, false))?;
+            .map_err(|_| self.panicked(false))?;
         let (admission, limit) = match verdict {
             Verdict::Accept(verified) => (Admission::Proven(verified), self.settings.body_limit),
             Verdict::NeedsBody => (Admission::NeedsBody, self.unproven_limit()),
@@ -220,12 +220,13 @@ impl Endpoint {
                         };
                         (disposition, Some(error.to_string()))
                     }
-                    Err(panicked) => (self.panicked(&panicked, true), None),
+                    Err(_) => (self.panicked(true), None),
                 }
             }
         };
         let (disposition, reason) = unreadable;
-        self.quarantine(receipt, &verified, body, disposition, reason).await
+        self.quarantine(receipt, &verified, body, disposition, reason)
+            .await
     }
 
     /// What the headers say of a body that we do not read.
@@ -274,10 +275,14 @@ impl Endpoint {
             return disposition;
         }
         let digest = Sha256::digest(&body);
-        let mut meta = meta(receipt, verified, &self.headers_of_interest(&receipt.head.headers));
+        let mut meta = meta(
+            receipt,
+            verified,
+            &self.headers_of_interest(&receipt.head.headers),
+        );
         meta.reason = Some(reason.unwrap_or_else(|| disposition.as_str().to_owned()));
-        let record = NewRecord::new(self.quarantine.clone(), digest.to_vec(), body)
-            .with_meta(meta.encode());
+        let record =
+            NewRecord::new(self.quarantine.clone(), digest.to_vec(), body).with_meta(meta.encode());
         match self.insert(record).await {
             Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => {
                 disposition
@@ -291,7 +296,11 @@ impl Endpoint {
         let mut kept = listed_headers(all, self.headers);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
             if !kept.contains_key(&name) {
-                for value in all.get_all(&name).iter().filter(|value| value.len() <= 1024) {
+                for value in all
+                    .get_all(&name)
+                    .iter()
+                    .filter(|value| value.len() <= 1024)
+                {
                     kept.append(name.clone(), value.clone());
                 }
             }
@@ -331,7 +340,8 @@ impl Endpoint {
         }
     }
 
-    fn panicked(&self, panicked: &panic::Panicked, proven: bool) -> Disposition {
+    /// Without the message, which may hold the body: the panic hook has it.
+    fn panicked(&self, proven: bool) -> Disposition {
         tracing::error!(endpoint = %self.name, "user code panicked on a callback");
         Disposition::Panicked { proven }
     }
@@ -357,11 +367,15 @@ fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
+    let Some(Ok(value)) = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str())
+    else {
         return false;
     };
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
-        || (essence.len() > 5 && essence.is_char_boundary(essence.len() - 5)
+        || (essence.len() > 5
+            && essence.is_char_boundary(essence.len() - 5)
             && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"))
 }

@@ -18,7 +18,12 @@ impl Endpoint {
                 tracing::debug!(endpoint, outcome, status, "callback repeated");
             }
             Disposition::Repeated { differs: true } => {
-                tracing::info!(endpoint, outcome, status, "callback repeated with other bytes");
+                tracing::info!(
+                    endpoint,
+                    outcome,
+                    status,
+                    "callback repeated with other bytes"
+                );
             }
             Disposition::MethodNotAllowed => {
                 tracing::debug!(endpoint, outcome, status, "callback refused");
@@ -31,7 +36,13 @@ impl Endpoint {
                 if let Some(held_back) = self.unproven_log.pass() {
                     let (kind, part) = (refusal.kind().as_str(), refusal.part());
                     tracing::warn!(
-                        endpoint, outcome, status, kind, part, held_back, "callback refused"
+                        endpoint,
+                        outcome,
+                        status,
+                        kind,
+                        part,
+                        held_back,
+                        "callback refused"
                     );
                 }
             }
