@@ -1,6 +1,10 @@
 //! A server on a loopback socket, and a client that says exactly what it is told to.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of its own in each test file, which uses its own part"
+)]
 
 use std::{collections::HashMap, convert::Infallible, net::SocketAddr, time::Duration};
 
