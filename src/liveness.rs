@@ -39,6 +39,15 @@ impl Liveness {
         }
     }
 
+    /// Why events that are received now would not be handled, if so.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        match self.get() {
+            Life::Waiting | Life::Running => None,
+            Life::Stopped => Some("its worker has stopped"),
+            Life::Dropped => Some("its worker was dropped"),
+        }
+    }
+
     pub(crate) fn set(&self, life: Life) {
         let value = match life {
             Life::Waiting => 0,
