@@ -37,8 +37,10 @@ use crate::error::BuildError;
 #[derive(Clone)]
 pub struct IpAllowlist {
     networks: Result<Vec<IpNet>, String>,
-    peer: Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>,
+    peer: Arc<Peer>,
 }
+
+type Peer = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
 
 impl IpAllowlist {
     /// Networks as CIDR (`"203.0.113.0/24"`) or single addresses, and where the peer's address is found.
