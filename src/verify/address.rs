@@ -99,7 +99,7 @@ impl fmt::Debug for IpAllowlist {
 
 fn parse(network: &str) -> Result<IpNet, String> {
     let net = match network.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address.to_canonical()),
+        Ok(address) => IpNet::from(address),
         Err(_) => network.parse().map_err(|_| {
             format!("{network:?} is no network: write it as 203.0.113.0/24, 2001:db8::/32 or 203.0.113.7")
         })?,

@@ -291,3 +291,13 @@ fn no_debug_output_shows_a_secret() {
         }
     }
 }
+
+#[test]
+fn debug_output_tells_secrets_apart_by_their_labels() {
+    let proof = Token::bearer([("2026-11", SECRET), ("2026-10", SECRET)]);
+    let shown = format!("{proof:?}");
+    assert!(
+        shown.contains("2026-11") && shown.contains("2026-10"),
+        "{shown}"
+    );
+}
