@@ -50,10 +50,12 @@ impl Held {
     }
 
     /// Somebody else has the record. Answers whose lease it was, unless that is for the answer to its
-    /// settlement to say: an extension that comes too late meets what the settlement has done.
+    /// settlement to say: an extension that comes too late meets what the settlement has done, or
+    /// what a transaction of the handler's has.
     pub(super) fn lose(&self, token: LeaseToken) -> Option<String> {
         let mut leases = self.lock();
-        if leases.get(&token)?.sent {
+        let entry = leases.get(&token)?;
+        if entry.sent || entry.lease.is_completing() {
             return None;
         }
         let entry = leases.remove(&token)?;

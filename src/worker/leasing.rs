@@ -23,6 +23,9 @@ use crate::{
 /// wait to be settled.
 const HELD_PER_SLOT: usize = 4;
 
+/// The most records of one lease.
+const BATCH: usize = 1000;
+
 /// Room for one delivery: in our own bound, and at the handler.
 struct Place {
     slot: OwnedSemaphorePermit,
@@ -108,7 +111,7 @@ impl Run<'_> {
             .concurrency
             .saturating_mul(HELD_PER_SLOT);
         self.held.fewer_than(most).await;
-        let room = most.saturating_sub(self.held.count());
+        let room = most.saturating_sub(self.held.count()).min(BATCH);
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
             // Nobody closes this semaphore.
             return Err(Failed::new("no handler may run any more"));

@@ -1,6 +1,10 @@
 //! The loop of one endpoint: four small loops side by side, in one future.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -8,7 +12,12 @@ use tokio::{
 };
 
 use super::{
-    heartbeat::Heartbeat, held::Held, jobs::Jobs, purge, settling::Outbox, worker::Endpoint,
+    heartbeat::Heartbeat,
+    held::Held,
+    jobs::{About, End, Jobs},
+    purge,
+    settling::Outbox,
+    worker::Endpoint,
 };
 
 /// What the loops of one endpoint share.
@@ -17,6 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) held: Arc<Held>,
     pub(super) jobs: Jobs,
     pub(super) outbox: Outbox,
+    /// Ended deliveries whose lease a transaction was to complete.
+    pub(super) asks: Mutex<VecDeque<(About, End)>>,
     /// One permit for each handler that may run.
     pub(super) slots: Arc<Semaphore>,
     /// One permit for the whole worker.
@@ -36,6 +47,7 @@ pub(super) async fn run(
         held: Arc::default(),
         jobs: Jobs::default(),
         outbox: Outbox::default(),
+        asks: Mutex::default(),
         slots: Arc::new(Semaphore::new(settings.concurrency)),
         suspects,
         stop,
