@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::store::{Lease, LeaseToken, Leased, Settlement};
 
+/// The most records, or leases, of one call of a store.
+pub(super) const BATCH: usize = 1000;
+
 /// Shared by the loop, which takes and settles leases, and the heartbeat, which extends them.
 #[derive(Debug, Default)]
 pub(super) struct Held {

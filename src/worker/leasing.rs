@@ -7,8 +7,7 @@ use tracing::Instrument;
 
 use super::{
     any::{Failure, Job, Seat},
-    error::chain,
-    held::lossy,
+    held::{BATCH, lossy},
     jobs::About,
     retry::{part_of, random},
     run::Run,
@@ -22,9 +21,6 @@ use crate::{
 /// How many leases are held for each handler that may run: those whose handlers run, and those that
 /// wait to be settled.
 const HELD_PER_SLOT: usize = 4;
-
-/// The most records of one lease.
-const BATCH: usize = 1000;
 
 /// Room for one delivery: in our own bound, and at the handler.
 struct Place {
@@ -116,12 +112,7 @@ impl Run<'_> {
             // Nobody closes this semaphore.
             return Err(Failed::new("no handler may run any more"));
         };
-        let seat = handler.seat().await.map_err(|error| {
-            Failed::new(format!(
-                "the handler's service is not ready: {}",
-                chain(&*error)
-            ))
-        })?;
+        let seat = handler.seat().await?;
         let mut places = vec![Place { slot, seat }];
         while places.len() < room {
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {

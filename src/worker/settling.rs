@@ -12,16 +12,13 @@ use tokio::sync::Notify;
 use super::{
     any::Failure,
     error::{Verdict, bounded},
-    held::lossy,
+    held::{BATCH, lossy},
     jobs::{About, End},
     retry::random,
     run::Run,
     trouble::{Failed, Trouble, call},
 };
 use crate::store::{Action, Settled, Settlement, Store};
-
-/// The most settlements of one call.
-const BATCH: usize = 1000;
 
 /// What is to be settled, in the order in which it came.
 #[derive(Debug, Default)]
@@ -98,12 +95,14 @@ impl Run<'_> {
                     self.rejected(&batch, &failed);
                     Vec::new()
                 }
+                Err(failed) if failed.rejected => {
+                    // One that can never be settled must not keep the others from it.
+                    max = batch.len() / 2;
+                    self.outbox.put_back(batch.into_iter());
+                    continue;
+                }
                 Err(failed) => {
                     self.tell_unsettled(&mut trouble, &failed);
-                    if failed.rejected {
-                        // One that can never be settled must not keep the others from it.
-                        max = batch.len() / 2;
-                    }
                     batch
                 }
             };
