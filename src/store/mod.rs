@@ -19,6 +19,8 @@ mod lease;
 mod record;
 mod retention;
 mod settlement;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use self::{
     counts::Counts,
@@ -29,6 +31,11 @@ pub use self::{
     record::{Found, Inserted, NewRecord, Queue, QueueKind, State},
     retention::{Purged, Retention},
     settlement::{Action, Settled, Settlement},
+};
+
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
 };
 
 use std::time::Duration;
