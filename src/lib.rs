@@ -5,6 +5,9 @@ pub mod clock;
 mod error;
 pub mod event;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod verify;
 
 pub use self::{

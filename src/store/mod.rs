@@ -14,8 +14,8 @@ mod erased;
 mod error;
 mod forward;
 mod ids;
-
 mod lease;
+mod memory;
 mod record;
 mod retention;
 mod settlement;
@@ -28,6 +28,7 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     ids::{LeaseToken, RecordId},
     lease::{Lease, Leased},
+    memory::MemoryStore,
     record::{Found, Inserted, NewRecord, Queue, QueueKind, State},
     retention::{Purged, Retention},
     settlement::{Action, Settled, Settlement},

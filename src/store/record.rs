@@ -182,6 +182,8 @@ pub struct Found {
     pub body: Option<Bytes>,
     /// What the library keeps beside it, while it is kept.
     pub meta: Option<Bytes>,
+    /// Why the last attempt failed, or why it was given up, while it is kept.
+    pub error: Option<String>,
 }
 
 impl Found {
@@ -194,6 +196,7 @@ impl Found {
             settled_by: None,
             body: None,
             meta: None,
+            error: None,
         }
     }
 
@@ -209,6 +212,13 @@ impl Found {
     pub fn with_payload(mut self, body: impl Into<Bytes>, meta: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self.meta = Some(meta.into());
+        self
+    }
+
+    /// With the last error.
+    #[must_use]
+    pub fn with_error(mut self, error: Option<&str>) -> Self {
+        self.error = error.map(str::to_owned);
         self
     }
 }

@@ -16,8 +16,8 @@ pub(super) use select_queues;
 
 /// Counters are kept by whoever writes: counting a backlog takes as long as the backlog is.
 const COMMIT: &str = "
-UPDATE tower_callback_queue SET live = live + (j.value ->> 1), clock = max(clock, ?2)
-FROM json_each(?1) j WHERE id = (j.value ->> 0);
+UPDATE tower_callback_queue AS q SET live = live + (j.value ->> 1), clock = max(clock, ?2)
+FROM json_each(?1) j WHERE q.id = (j.value ->> 0);
 COMMIT";
 
 /// The queues as they were read in a transaction, and how they change in it.

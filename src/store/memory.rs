@@ -1,1 +1,0 @@
-//! The store that forgets when the process ends.

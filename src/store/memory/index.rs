@@ -1,0 +1,216 @@
+//! Where the record of a key is.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+};
+
+use hashbrown::HashTable;
+
+use crate::store::Queue;
+
+/// 128 bits of keyed SipHash over the length-prefixed endpoint, kind and key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyHash {
+    /// Finds the record in the [`Index`]; a part of every token.
+    pub(super) place: u64,
+    /// Makes two keys at one place differ.
+    pub(super) check: u64,
+}
+
+impl KeyHash {
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        let whole = (u128::from(self.place) << 64) | u128::from(self.check);
+        whole.to_ne_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let whole = u128::from_ne_bytes(bytes);
+        // Both casts cut a half out, on purpose.
+        Self {
+            place: (whole >> 64) as u64,
+            check: whole as u64,
+        }
+    }
+}
+
+/// The secret keys of the hashes: nobody outside can choose event keys that collide.
+pub(super) struct Hashes {
+    place: RandomState,
+    check: RandomState,
+}
+
+impl Hashes {
+    pub(super) fn new() -> Self {
+        Self {
+            place: RandomState::new(),
+            check: RandomState::new(),
+        }
+    }
+
+    pub(super) fn key(&self, queue: &Queue, key: &[u8]) -> KeyHash {
+        let half = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            hasher.write_usize(queue.endpoint().len());
+            hasher.write(queue.endpoint().as_bytes());
+            let kind = queue.kind().as_str();
+            hasher.write_usize(kind.len());
+            hasher.write(kind.as_bytes());
+            hasher.write_usize(key.len());
+            hasher.write(key);
+            hasher.finish()
+        };
+        KeyHash {
+            place: half(&self.place),
+            check: half(&self.check),
+        }
+    }
+
+    /// What bodies are compared by.
+    pub(super) fn body(&self, body: &[u8]) -> u64 {
+        let mut hasher = self.check.build_hasher();
+        hasher.write(body);
+        hasher.finish()
+    }
+}
+
+/// Where a record is: alive in the slab, or remembered in one of the two logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    Alive(u32),
+    Done(u32),
+    Dead(u32),
+}
+
+/// A [`Spot`] in four bytes: two bits say where, the others which.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Packed(u32);
+
+/// Positions have this many bits, so at most [`MAX_SPOTS`] records can be told apart.
+const POSITION_BITS: u32 = 30;
+pub(super) const POSITION_MASK: u32 = (1 << POSITION_BITS) - 1;
+/// No limit of the store may exceed this.
+pub(super) const MAX_SPOTS: usize = 1 << 28;
+
+impl Packed {
+    fn new(spot: Spot) -> Self {
+        let (tag, position) = match spot {
+            Spot::Alive(slot) => (0, slot),
+            Spot::Done(position) => (1, position),
+            Spot::Dead(position) => (2, position),
+        };
+        Self((tag << POSITION_BITS) | (position & POSITION_MASK))
+    }
+
+    fn spot(self) -> Spot {
+        let position = self.0 & POSITION_MASK;
+        match self.0 >> POSITION_BITS {
+            0 => Spot::Alive(position),
+            1 => Spot::Done(position),
+            _ => Spot::Dead(position),
+        }
+    }
+}
+
+/// Many small hash tables, so that growing one is a matter of microseconds.
+pub(super) struct Index {
+    parts: Box<[HashTable<Packed>]>,
+}
+
+/// With a million remembered and a hundred thousand pending, a part holds 786 of the 896 entries
+/// that fit 1,024 buckets: well filled, and room for chance.
+const PARTS: usize = 1400;
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self {
+            parts: std::iter::repeat_with(HashTable::new).take(PARTS).collect(),
+        }
+    }
+
+    pub(super) fn find(&self, place: u64, mut is: impl FnMut(Spot) -> bool) -> Option<Spot> {
+        self.parts[part(place)]
+            .find(place, |packed| is(packed.spot()))
+            .map(|packed| packed.spot())
+    }
+
+    /// `place_of` tells the place of what is in the index already.
+    pub(super) fn insert(&mut self, place: u64, spot: Spot, place_of: impl Fn(Spot) -> u64) {
+        let part = &mut self.parts[part(place)];
+        let rehash = |packed: &Packed| place_of(packed.spot());
+        let most = part.num_buckets() / 8 * 7;
+        if part.len() == part.capacity() && part.len() < most {
+            // What was removed left marks behind. Left alone, the table would double because of them.
+            let mut clean = HashTable::with_capacity(most);
+            for packed in part.drain() {
+                clean.insert_unique(rehash(&packed), packed, rehash);
+            }
+            *part = clean;
+        }
+        part.insert_unique(place, Packed::new(spot), rehash);
+    }
+
+    pub(super) fn replace(&mut self, place: u64, old: Spot, new: Spot) {
+        let old = Packed::new(old);
+        if let Some(packed) = self.parts[part(place)].find_mut(place, |packed| *packed == old) {
+            *packed = Packed::new(new);
+        }
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove(&mut self, place: u64, spot: Spot) -> bool {
+        let spot = Packed::new(spot);
+        match self.parts[part(place)].find_entry(place, |packed| *packed == spot) {
+            Ok(entry) => {
+                entry.remove();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let tables: usize = self.parts.iter().map(HashTable::allocation_size).sum();
+        tables + size_of_val(&*self.parts)
+    }
+}
+
+/// By bits that the tables use neither for the bucket nor for its mark.
+fn part(place: u64) -> usize {
+    let middle = (place >> 16) & u64::from(u32::MAX);
+    let part = (middle * PARTS as u64) >> 32;
+    // Less than `PARTS`.
+    part as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_does_not_grow_however_many_records_pass_through() {
+        let hashes = Hashes::new();
+        let queue = Queue::events("music-video");
+        let in_one_part = |id: u32| {
+            let hash = hashes.key(&queue, &id.to_ne_bytes());
+            hash.place & !(0xffff_ffff << 16)
+        };
+        let place_of = |spot| match spot {
+            Spot::Alive(id) | Spot::Done(id) | Spot::Dead(id) => in_one_part(id),
+        };
+        let mut index = Index::new();
+        for id in 0..200_000 {
+            index.insert(in_one_part(id), Spot::Done(id), place_of);
+            if id >= 800 {
+                let old = id - 800;
+                assert!(index.remove(in_one_part(old), Spot::Done(old)));
+            }
+        }
+        assert_eq!(index.parts[0].num_buckets(), 1024);
+        for id in 199_200..200_000 {
+            let spot = Spot::Done(id);
+            assert_eq!(index.find(in_one_part(id), |it| it == spot), Some(spot));
+        }
+    }
+}
