@@ -1,11 +1,14 @@
 //! What the SQLite store promises beyond the contract of every store.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Mutex, time::Duration};
 
 use tempfile::TempDir;
-use tower_callback::store::{
-    Action, Inbox, Inserted, Inspect, Lease, NewRecord, Queue, Settled, Settlement, SqliteStore,
-    State, Store,
+use tower_callback::{
+    store::{
+        Action, Inbox, Inserted, Inspect, Lease, NewRecord, Queue, Settled, Settlement,
+        SqliteStore, State, Store,
+    },
+    testing::conformance::Fixture,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,4 +81,38 @@ async fn a_reopened_store_has_everything_that_was_acknowledged() {
     let rest = store.lease(&events(), 9, MINUTE).await.unwrap();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].body, waiting.body);
+}
+
+/// A new file for every store.
+#[derive(Default)]
+struct OnFile(Mutex<Vec<Place>>);
+
+impl OnFile {
+    fn place(&self) -> PathBuf {
+        let place = Place::new();
+        let path = place.path();
+        self.0.lock().unwrap().push(place);
+        path
+    }
+}
+
+impl Fixture for OnFile {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(self.place()).await.unwrap()
+    }
+    async fn open_bounded(&self, records: usize) -> Option<SqliteStore> {
+        let options = SqliteStore::options().with_capacity(records as u64);
+        Some(options.open(self.place()).await.unwrap())
+    }
+    async fn reopen(&self, store: SqliteStore) -> Option<SqliteStore> {
+        drop(store);
+        let path = self.0.lock().unwrap().last()?.path();
+        Some(SqliteStore::open(path).await.unwrap())
+    }
+}
+
+mod conformance {
+    tower_callback::store_conformance!(super::OnFile::default());
 }
