@@ -35,11 +35,11 @@ pub use self::{
     settlement::{Action, Settled, Settlement},
 };
 
+pub(crate) use self::commit::Committer;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
 };
-pub(crate) use self::commit::Committer;
 
 use std::time::Duration;
 

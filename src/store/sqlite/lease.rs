@@ -35,6 +35,7 @@ ORDER BY due, seq LIMIT ?3";
 const LEASE: &str = "
 UPDATE tower_callback_record SET
     expiries = expiries + (state = 1 AND next_due IS NULL),
+    settled_by = iif(state = 0, token, settled_by),
     attempt = attempt + 1, state = 1, next_due = NULL, due = ?3, lease_until = ?3,
     token = substr(?2, j.key * 16 + 1, 16)
 FROM json_each(?1) j WHERE seq = j.value;

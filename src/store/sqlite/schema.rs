@@ -8,6 +8,18 @@
 //!   settled, and not while a caller waits for its answer.
 //! - The partial index `tower_callback_key` finds a key among the records that `seen` does not know
 //!   yet. It is as small as the backlog.
+//!
+//! | state | | `due` | `at` |
+//! | --- | --- | --- | --- |
+//! | 0 | pending | when it may be leased | |
+//! | 1 | leased | when it may be leased again | |
+//! | 2 | in quarantine | | arrival |
+//! | 3 | dead | | settlement |
+//! | 4 | done | | settlement |
+//! | 5 | in `seen` only: disowned, the key is free, its token is remembered | | settlement |
+//!
+//! `token` is the last lease's. While a lease goes on, `settled_by` is the one that was settled last,
+//! and `next_due` says that the leased event was replaced, and when its successor is due.
 
 use sqlx::{Row, SqliteConnection, query, raw_sql};
 
@@ -39,6 +51,7 @@ CREATE TABLE tower_callback_record (
     rank INTEGER NOT NULL,
     digest INTEGER NOT NULL,
     token BLOB,
+    settled_by BLOB,
     k BLOB NOT NULL,
     id BLOB NOT NULL,
     key BLOB NOT NULL,
