@@ -76,30 +76,32 @@ CREATE TABLE tower_callback_seen (
 CREATE INDEX tower_callback_seen_at ON tower_callback_seen (at);
 ";
 
-/// The version that this code reads and writes.
-fn present() -> i64 {
-    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
-}
-
 /// Makes the tables the present ones. Several processes may do so at once.
 pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    if version(conn).await? == present() {
+    upgrade(conn, STEPS).await
+}
+
+async fn upgrade(
+    conn: &mut SqliteConnection,
+    steps: &'static [&'static str],
+) -> Result<(), OpenError> {
+    let present = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    if version(conn).await? == present {
         return Ok(());
     }
     execute(conn, "BEGIN IMMEDIATE").await?;
     // Somebody else may have been faster: only what is read under the lock counts.
     let found = version(conn).await?;
-    let steps = usize::try_from(found).ok().and_then(|v| STEPS.get(v..));
-    let Some(steps) = steps else {
+    let missing = usize::try_from(found).ok().and_then(|v| steps.get(v..));
+    let Some(missing) = missing else {
         return Err(OpenError::new(
             OpenErrorKind::NewerSchema,
             format!(
-                "the tables have version {found}, and this release of tower-callback knows versions up to {}: use a later release",
-                present()
+                "the tables have version {found}, and this release of tower-callback knows versions up to {present}: use a later release"
             ),
         ));
     };
-    for step in steps {
+    for step in missing {
         execute(conn, step).await?;
     }
     execute(
@@ -111,7 +113,7 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     )
     .await?;
     query("INSERT OR REPLACE INTO tower_callback_schema (one, version) VALUES (1, ?)")
-        .bind(present())
+        .bind(present)
         .execute(&mut *conn)
         .await
         .map_err(DbError)?;
@@ -141,4 +143,66 @@ async fn version(conn: &mut SqliteConnection) -> Result<i64, OpenError> {
 async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), OpenError> {
     raw_sql(sql).execute(conn).await.map_err(DbError)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+
+    use super::*;
+
+    const LATER: &[&str] = &[
+        V1,
+        "ALTER TABLE tower_callback_record ADD COLUMN later INTEGER NOT NULL DEFAULT 7",
+    ];
+
+    async fn memory() -> SqliteConnection {
+        SqliteConnection::connect("sqlite::memory:").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_older_schema_is_upgraded_and_keeps_its_rows() {
+        let mut conn = memory().await;
+        upgrade(&mut conn, STEPS).await.unwrap();
+        query(
+            "INSERT INTO tower_callback_record
+                (queue, state, born, rank, digest, k, id, key, meta, body)
+             VALUES (1, 0, 0, 0, 0, x'00', x'01', x'02', x'', x'')",
+        )
+        .execute(&mut conn)
+        .await
+        .unwrap();
+        upgrade(&mut conn, LATER).await.unwrap();
+        assert_eq!(version(&mut conn).await.unwrap(), 2);
+        let row = query("SELECT later FROM tower_callback_record")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(row.get::<i64, _>(0), 7);
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_refused_and_left_alone() {
+        let mut conn = memory().await;
+        upgrade(&mut conn, LATER).await.unwrap();
+        let error = upgrade(&mut conn, STEPS).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::NewerSchema);
+        assert!(error.to_string().contains("version 2"), "{error}");
+        assert_eq!(version(&mut conn).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_leaves_the_version_as_it_was() {
+        let mut conn = memory().await;
+        upgrade(&mut conn, STEPS).await.unwrap();
+        const BROKEN: &[&str] = &[
+            V1,
+            "ALTER TABLE tower_callback_record ADD COLUMN later INTEGER; SELECT nonsense",
+        ];
+        upgrade(&mut conn, BROKEN).await.unwrap_err();
+        // What closing the connection does.
+        execute(&mut conn, "ROLLBACK").await.unwrap();
+        assert_eq!(version(&mut conn).await.unwrap(), 1);
+        upgrade(&mut conn, LATER).await.unwrap();
+    }
 }

@@ -43,3 +43,36 @@ async fn read(conn: &mut SqliteConnection) -> Result<bool, OpenError> {
     let fullfsync: i64 = fullfsync.try_get(0).map_err(DbError)?;
     Ok(journal.eq_ignore_ascii_case("wal") && synchronous >= FULL && fullfsync == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{
+        ConnectOptions as _, Connection as _,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_switched_off_is_switched_on_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = SqliteConnectOptions::new()
+            .filename(dir.path().join("a.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Delete)
+            .synchronous(SqliteSynchronous::Off)
+            .connect()
+            .await
+            .unwrap();
+        assert!(!read(&mut conn).await.unwrap());
+        make_durable(&mut conn).await.unwrap();
+        assert!(read(&mut conn).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_database_in_memory_is_not_durable() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let error = make_durable(&mut conn).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::NotDurable);
+    }
+}
