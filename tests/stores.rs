@@ -1,5 +1,8 @@
 //! The shipped stores keep the contract, and the suite that says so can tell a broken store.
 
+#[path = "stores/broken.rs"]
+mod broken;
+
 use std::sync::Arc;
 
 use tower_callback::{
