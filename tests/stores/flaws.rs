@@ -199,7 +199,7 @@ impl FlawedStore {
                     };
                 }
             }
-            Flaw::LosesSome if self.notes().inserts % 97 == 0 => return Inserted::Fresh,
+            Flaw::LosesSome if self.notes().inserts.is_multiple_of(97) => return Inserted::Fresh,
             Flaw::ChecksThenActs if known.is_none() => {
                 tokio::task::yield_now().await;
                 self.store.insert(&[record]).await.unwrap();

@@ -1,14 +1,86 @@
-//! How leases end, and how what is settled is forgotten.
+//! Who has what, and how leases end.
 
 use std::time::Duration;
 
-use super::{index::Spot, state::Inner};
-use crate::store::{Action, Purged, Retention, Settled, State};
-
-/// How many records one step of a purge looks at.
-const STEP: u64 = 1000;
+use super::{
+    alive::Held,
+    index::{Ending, KeyHash, Spot},
+    state::Inner,
+};
+use crate::store::{Action, Lease, LeaseToken, Leased, Queue, Settled};
 
 impl Inner {
+    /// Leases what is due next. `alone` says that it may be a suspect.
+    pub(super) fn lease_next(
+        &mut self,
+        queue: &Queue,
+        until: Duration,
+        alone: bool,
+        token: impl Fn(KeyHash, u64) -> LeaseToken,
+        now: Duration,
+    ) -> Option<Leased> {
+        let number = *self.names.get(queue)?;
+        let state = &mut self.queues[usize::from(number)];
+        if state.is_quarantine() {
+            return None;
+        }
+        let waiting = state
+            .waiting
+            .first_key_value()
+            .map(|(&order, &slot)| (order, slot));
+        let held = state
+            .held
+            .first_key_value()
+            .map(|(&order, &slot)| (order, slot));
+        let (order, slot) = match (waiting, held) {
+            (Some(waiting), Some(held)) => waiting.min(held),
+            (waiting, held) => waiting.or(held)?,
+        };
+        if order.0 > now {
+            return None;
+        }
+        let record = self.alive.get_mut(slot);
+        let expiries = record.expiries_if_leased();
+        if expiries > 0 && !alone {
+            return None;
+        }
+        if record.held.is_some() {
+            state.held.remove(&order);
+        } else {
+            state.waiting.remove(&order);
+        }
+        self.serial += 1;
+        record.serial = self.serial;
+        record.expiries = expiries;
+        record.attempt = record.attempt.saturating_add(1);
+        record.held = Some(Held {
+            until,
+            superseded: None,
+        });
+        record.order = (until, order.1);
+        state.held.insert(record.order, slot);
+
+        let lease = Lease::new(
+            state.queue.clone(),
+            record.content.id,
+            token(record.hash, record.serial),
+        );
+        Some(
+            Leased::new(
+                lease,
+                record.key.clone(),
+                record.content.rank,
+                record.content.body.clone(),
+                record.content.meta.clone(),
+            )
+            .with_history(
+                record.attempt,
+                record.expiries,
+                now.saturating_sub(record.born),
+            ),
+        )
+    }
+
     /// `place` and `serial` are what the token says.
     pub(super) fn settle(
         &mut self,
@@ -21,8 +93,7 @@ impl Inner {
         let spot = self.index.find(place, |spot| {
             let last = match spot {
                 Spot::Alive(slot) => self.alive.get(slot).serial,
-                Spot::Done(position) => self.done.get(position).serial(),
-                Spot::Dead(position) => self.dead.get(position).serial(),
+                Spot::Settled(ending, position) => self.log(ending).get(position).serial(),
             };
             other |= last != serial;
             last == serial
@@ -70,7 +141,7 @@ impl Inner {
             }
             (None, Action::Dead { reason }) => {
                 record.error = Some(reason.as_str().into());
-                return self.remember(slot, State::Dead, now);
+                return self.remember(slot, Ending::Dead, now);
             }
             (None, Action::Disown) => {
                 let record = self.alive.remove(slot);
@@ -79,59 +150,11 @@ impl Inner {
                 return;
             }
             (None, Action::Done | Action::Extend { .. }) => {
-                return self.remember(slot, State::Done, now);
+                return self.remember(slot, Ending::Done, now);
             }
         };
         record.order = (due, sequence);
         state.waiting.insert(record.order, slot);
-    }
-
-    pub(super) fn purge(&mut self, retention: &Retention, now: Duration) -> Purged {
-        let old = |settled: Duration, age: Duration| now.saturating_sub(settled) >= age;
-        let mut looked_at = 0;
-        let mut records = 0;
-        let mut count = |counts: bool| {
-            records += u64::from(counts);
-            looked_at += 1;
-            looked_at < STEP
-        };
-        let mut more = true;
-        // Keys first: what is forgotten as a whole counts once.
-        while more
-            && let Some(settled) = self.done.oldest()
-            && old(settled, retention.keys)
-        {
-            more = count(self.forget_oldest(State::Done));
-        }
-        while more
-            && let Some(settled) = self.dead.oldest()
-            && old(settled, retention.dead)
-        {
-            more = count(self.forget_oldest(State::Dead));
-        }
-        while more
-            && let Some(settled) = self.done.oldest_payload()
-            && old(settled, retention.bodies)
-        {
-            more = count(self.done.pop_payload());
-        }
-        for number in 0..=u16::MAX {
-            let Some(queue) = self.queues.get(usize::from(number)) else {
-                break;
-            };
-            if !queue.is_quarantine() {
-                continue;
-            }
-            while more
-                && let Some((&(arrived, _), _)) =
-                    self.queues[usize::from(number)].waiting.first_key_value()
-                && old(arrived, retention.quarantine)
-            {
-                self.drop_oldest(number);
-                more = count(true);
-            }
-        }
-        Purged::new(records, !more)
     }
 }
 
