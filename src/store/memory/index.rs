@@ -145,8 +145,9 @@ impl Index {
         let part = &mut self.parts[part(place)];
         let rehash = |packed: &Packed| place_of(packed.spot());
         let most = part.num_buckets() / 8 * 7;
-        if part.len() == part.capacity() && part.len() < most {
+        if part.len() == part.capacity() && part.len() < most / 16 * 15 {
             // What was removed left marks behind. Left alone, the table would double because of them.
+            // With few marks it may: clearing them would have to be done again too soon.
             let mut clean = HashTable::with_capacity(most);
             for packed in part.drain() {
                 clean.insert_unique(rehash(&packed), packed, rehash);

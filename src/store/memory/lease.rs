@@ -89,14 +89,20 @@ impl Inner {
         action: &Action,
         now: Duration,
     ) -> Settled {
-        let mut other = false;
+        let mut known = false;
         let spot = self.index.find(place, |spot| {
-            let last = match spot {
-                Spot::Alive(slot) => self.alive.get(slot).serial,
-                Spot::Settled(ending, position) => self.log(ending).get(position).serial(),
+            let (hash, last) = match spot {
+                Spot::Alive(slot) => {
+                    let record = self.alive.get(slot);
+                    (record.hash, record.serial)
+                }
+                Spot::Settled(ending, position) => {
+                    let entry = self.log(ending).get(position);
+                    (entry.hash(), entry.serial())
+                }
             };
-            other |= last != serial;
-            last == serial
+            known |= hash.place == place;
+            hash.place == place && last == serial
         });
         match (spot, action) {
             (Some(Spot::Alive(slot)), _) if self.alive.get(slot).held.is_some() => {
@@ -107,7 +113,8 @@ impl Inner {
             // everything else was done before.
             (Some(_), Action::Extend { .. }) => Settled::Stale,
             (Some(_), _) => Settled::Applied,
-            (None, Action::Disown) if !other => Settled::Applied,
+            // The key is free, as it was to be.
+            (None, Action::Disown) if !known => Settled::Applied,
             (None, _) => Settled::Stale,
         }
     }

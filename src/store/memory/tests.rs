@@ -275,3 +275,34 @@ async fn a_token_of_another_store_settles_nothing() {
 fn nothing_of_an_event_is_in_the_debug_text() {
     assert_eq!(format!("{:?}", MemoryStore::new()), "MemoryStore { .. }");
 }
+
+#[tokio::test]
+async fn a_repeated_disown_is_applied_whatever_other_keys_there_are() {
+    let store = MemoryStore::new();
+    for id in 0..20_000 {
+        put(&store, &id.to_string()).await;
+    }
+    while let Some(leased) = store.lease(&events(), 1, MINUTE).await.unwrap().pop() {
+        for _ in 0..2 {
+            let settled = settle(&store, &leased.lease, Action::Disown).await;
+            assert_eq!(settled, Settled::Applied, "{:?}", leased.key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_is_kept_for_its_time_even_after_decades_of_turned_time() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let hands = Clock::manual();
+    let store = MemoryStore::with_clock(&hands);
+    hands.advance(year * 50);
+    put(&store, "task").await;
+    let leased = one(&store).await;
+    settle(&store, &leased.lease, Action::Done).await;
+    let retention = Retention::default().with_keys(MINUTE);
+    store.purge(&retention).await.unwrap();
+    assert_eq!(state(&store, "task").await, Some(State::Done));
+    hands.advance(MINUTE);
+    store.purge(&retention).await.unwrap();
+    assert_eq!(state(&store, "task").await, None);
+}
