@@ -1,20 +1,135 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! Receive callbacks that must not be lost.
+//! Receive callbacks (webhooks) that must not be lost, in the Rust service you already have.
+//!
+//! Your provider calls once, four times, or never: unsigned, and billed either way. This crate makes
+//! the caller prove himself, recognises repeats, makes the event durable, answers within
+//! milliseconds, and hands a typed event to an async handler, retried until it is done.
+//!
+//! ```text
+//! provider ─POST─▶ CallbackLayer ──other path──▶ inner service (axum, hyper, tonic, …)
+//!                    │ callback path
+//!                    ▼
+//!                  CallbackService   proof by head ▸ bounded body ▸ proof by body ▸ parse ▸ insert ▸ reply
+//!                    ▼
+//!                  Store             memory · yours
+//!                    ▼
+//!                  Worker            lease ▸ handler ▸ settle
+//! ```
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! # use tower_callback::{Callbacks, MemoryStore, MusicVideo, Token};
+//! # async fn home() {}
+//! # async fn shutdown() {}
+//! # async fn example(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let store = MemoryStore::new();
+//! let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
+//!     .store(store)
+//!     .handle(|delivery| async move {
+//!         println!("{:?}", delivery.event.outcome);
+//!         Ok(())
+//!     })
+//!     .build()?;
+//! let app = axum::Router::new()
+//!     .route("/", axum::routing::get(home))
+//!     .route_service("/music-video-callback", callback);
+//! let worker = tokio::spawn(worker.run_until(shutdown()));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # axum::serve(listener, app).await?;
+//! # worker.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! And for those whose own upsert is the dedupe: no store, no worker, 200 only after `Ok`.
+//!
+//! ```
+//! # use tower_callback::{BuildError, CallbackService, Callbacks, MusicVideo, Token};
+//! # #[derive(Clone)] struct Db;
+//! # impl Db { async fn upsert(&self, _: MusicVideo) -> Result<(), std::io::Error> { Ok(()) } }
+//! # fn example(secret: &str, db: Db) -> Result<CallbackService, BuildError> {
+//! let callback = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
+//!     .accept(move |event| { let db = db.clone(); async move { db.upsert(event).await?; Ok(()) } })?;
+//! # Ok(callback)
+//! # }
+//! ```
+//!
+//! # The words
+//!
+//! A *provider* calls us. A *callback* is one HTTP request of theirs. An [*event*](Event) is what it
+//! says, typed. Its [*key*](EventKey) says which callbacks are the same event, its *rank* which of
+//! them wins. An [*endpoint*](Callbacks) is a named place where one kind of event arrives. A
+//! *record* is an event in the [*store*](store): *pending*, *leased*, *done* or *dead*. A *lease* is
+//! the right to handle one record for a while, with a *fencing token*. A [*delivery*](Delivery) is a
+//! leased event given to the [*handler*](Handler). *Quarantine* holds what a proven caller sent and
+//! we could not read.
+//!
+//! # What it promises
+//!
+//! - **With a durable store, an acknowledged callback is never lost.** 200 is sent only after the
+//!   store has made the record durable. ([`MemoryStore`] is volatile, and says so when an endpoint is
+//!   built on it.)
+//! - **One event, handled once.** Repeats, concurrent repeats and repeats at another replica become
+//!   one record. Handling is at-least-once, and a task's success is final.
+//! - **Nothing unproven costs more than a header check.** No body is read, no task spawned, nothing
+//!   stored for a caller that has not proved himself. Where the proof covers the body, the bodies
+//!   that are read before it share one bounded budget.
+//! - **Foreign traffic pays nothing.** A request that is not for the callback path reaches the app
+//!   with no allocation.
+//! - **No hidden machinery.** No global state, and no task that you did not start or that outlives
+//!   what started it, with one exception: a commit in flight finishes though its client hung up.
+//! - **Strict before proof, tolerant after.** What a proven caller sends is read if it can be read
+//!   at all, and kept if it cannot.
+//!
+//! # Where to mount it
+//!
+//! In axum the leaf is the paved way: `route_service(path, callback)` works with fallbacks, merges
+//! and nests in any order. [`CallbackService::layer`] wraps a finished app, last, for hyper and
+//! tonic. In axum 0.8 a layer works like this:
+//!
+//! | layer mounted as | callback reaches us |
+//! | --- | --- |
+//! | `.layer(l)` on the router, also on an empty one; `.fallback(f).layer(l)`; `other.merge(layered)` | yes |
+//! | `.layer(l).fallback(f)` | **no: the fallback answers 200 and the event is lost in silence** |
+//! | `layered.merge(other)`, `nest("/api", layered)`, `route_layer` | no, 404 |
+//! | tonic, wrong path | tonic answers **HTTP 200** with `grpc-status: 12`: replace its fallback by 404 |
+//!
+//! # Cargo features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
+//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own |
+//!
+//! A feature adds, and never changes what is there.
 
+pub mod callbacks;
 pub mod clock;
 mod error;
 pub mod event;
+pub mod front;
+mod liveness;
+pub mod music_video;
+mod panic;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 pub mod verify;
+pub mod worker;
 
+#[doc(inline)]
 pub use self::{
+    callbacks::Callbacks,
     clock::Clock,
     error::BuildError,
     event::{Callback, Event, EventKey},
+    front::{CallbackLayer, CallbackService, Disposition},
+    music_video::MusicVideo,
+    store::MemoryStore,
     verify::{IpAllowlist, Token, Verify, verify_fn},
+    worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 
 /// Any error, as tower writes it.

@@ -37,6 +37,7 @@ impl AnyStore {
 trait DynInbox: Send + Sync + 'static {
     fn durability(&self) -> Durability;
     fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>>;
+    fn commits_at_once(&self) -> usize;
     fn manual_clock(&self) -> Option<&ManualClock>;
 }
 
@@ -55,6 +56,9 @@ impl<S: Inbox> DynInbox for S {
     }
     fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>> {
         Box::pin(Inbox::insert(self, records))
+    }
+    fn commits_at_once(&self) -> usize {
+        Inbox::commits_at_once(self)
     }
     fn manual_clock(&self) -> Option<&ManualClock> {
         Inbox::manual_clock(self)

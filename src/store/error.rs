@@ -1,6 +1,6 @@
 //! What stores fail with.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use crate::BoxError;
 
@@ -35,6 +35,15 @@ impl StoreError {
         Self {
             kind: StoreErrorKind::Rejected,
             source: source.into(),
+        }
+    }
+
+    /// As many errors of the same kind and text as are asked for.
+    pub(crate) fn copies(self) -> impl FnMut() -> Self {
+        let source: Arc<dyn StdError + Send + Sync> = self.source.into();
+        move || Self {
+            kind: self.kind,
+            source: Arc::clone(&source).into(),
         }
     }
 

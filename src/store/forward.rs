@@ -20,6 +20,9 @@ macro_rules! forward {
         ) -> Result<Vec<Inserted>, StoreError> {
             $target.insert(records).await
         }
+        fn commits_at_once(&$self) -> usize {
+            $target.commits_at_once()
+        }
         fn manual_clock(&$self) -> Option<&ManualClock> {
             $target.manual_clock()
         }

@@ -9,6 +9,7 @@
 //! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
 
+mod commit;
 mod counts;
 mod erased;
 mod error;
@@ -31,6 +32,8 @@ pub use self::{
     retention::{Purged, Retention},
     settlement::{Action, Settled, Settlement},
 };
+
+pub(crate) use self::commit::Committer;
 
 use std::time::Duration;
 
@@ -103,6 +106,15 @@ pub trait Inbox: Send + Sync + 'static {
         &self,
         records: &[NewRecord],
     ) -> impl Future<Output = Result<Vec<Inserted>, StoreError>> + Send;
+
+    /// How many inserts it gains by having under way at once: one by default, which is right wherever
+    /// there is one log to write. More, where several connections commit side by side. Forward it in
+    /// wrappers.
+    ///
+    /// Asked once, when an endpoint is built. Whatever comes in meanwhile waits, and becomes the next batch.
+    fn commits_at_once(&self) -> usize {
+        1
+    }
 
     /// The hands of the clock that this store runs on, where somebody can turn it. Forward it in wrappers.
     fn manual_clock(&self) -> Option<&ManualClock> {

@@ -1,0 +1,98 @@
+//! Reading a body, bounded.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, header::CONTENT_LENGTH};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+/// Why there is no body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    TooLarge,
+    Interrupted,
+}
+
+/// Whether the head announces more than `limit` bytes. Then nothing is read.
+pub(super) fn announces_more<B: Body>(headers: &HeaderMap, body: &B, limit: usize) -> bool {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .unwrap_or(0);
+    announced.max(body.size_hint().lower()) > limit as u64
+}
+
+/// Reads at most `limit` bytes. A body that arrives in one piece is not copied.
+pub(super) async fn read<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+    let mut body = std::pin::pin!(body);
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| BodyError::Interrupted)?;
+        // Trailers say nothing that we read.
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        if data.remaining() > limit.saturating_sub(first.len() + rest.len()) {
+            return Err(BodyError::TooLarge);
+        }
+        let size = data.remaining();
+        if first.is_empty() {
+            first = data.copy_to_bytes(size);
+        } else {
+            rest.extend_from_slice(&data.copy_to_bytes(size));
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&rest);
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use http_body::Frame;
+
+    use super::*;
+
+    struct Chunks(VecDeque<&'static str>);
+
+    impl Body for Chunks {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let next = self.0.pop_front();
+            Poll::Ready(next.map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))))
+        }
+    }
+
+    fn chunks<const N: usize>(chunks: [&'static str; N]) -> Chunks {
+        Chunks(chunks.into())
+    }
+
+    #[tokio::test]
+    async fn a_body_in_any_chunks_is_read_whole_up_to_the_limit() {
+        assert_eq!(read(chunks([]), 5).await.unwrap(), "");
+        assert_eq!(
+            read(chunks(["", "ab", "", "cd", "e"]), 5).await.unwrap(),
+            "abcde"
+        );
+        assert_eq!(
+            read(chunks(["ab", "cd", "ef"]), 5).await.unwrap_err(),
+            BodyError::TooLarge
+        );
+    }
+}

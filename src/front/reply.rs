@@ -1,0 +1,83 @@
+//! The replies: constant bytes that never echo input or name a reason.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+
+use super::Disposition;
+
+/// The body of our replies: a few constant bytes.
+#[derive(Clone, Debug)]
+pub struct ReplyBody(Option<Bytes>);
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// One table for all replies.
+pub(super) fn reply(
+    disposition: Disposition,
+    conceal: bool,
+    retry_after: &HeaderValue,
+) -> Response<ReplyBody> {
+    let status = if conceal && !disposition.is_proven() {
+        StatusCode::NOT_FOUND
+    } else {
+        disposition.status()
+    };
+    let body: &'static str = match status {
+        StatusCode::OK => r#"{"status":"received"}"#,
+        StatusCode::BAD_REQUEST => r#"{"error":"bad request"}"#,
+        StatusCode::UNAUTHORIZED => r#"{"error":"unauthorized"}"#,
+        StatusCode::NOT_FOUND => r#"{"error":"not found"}"#,
+        StatusCode::METHOD_NOT_ALLOWED => r#"{"error":"method not allowed"}"#,
+        StatusCode::REQUEST_TIMEOUT => r#"{"error":"request timeout"}"#,
+        StatusCode::PAYLOAD_TOO_LARGE => r#"{"error":"payload too large"}"#,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => r#"{"error":"unsupported media type"}"#,
+        StatusCode::UNPROCESSABLE_ENTITY => r#"{"error":"unprocessable"}"#,
+        _ => r#"{"error":"unavailable"}"#,
+    };
+    let mut response = Response::new(ReplyBody(Some(Bytes::from_static(body.as_bytes()))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, retry_after.clone());
+        }
+        _ => {}
+    }
+    response.extensions_mut().insert(disposition);
+    response
+}

@@ -1,0 +1,60 @@
+//! One tracing event for each outcome: with fields, never with a URI, a header or a body.
+
+use super::{Disposition, Endpoint};
+use crate::verify::RefusalKind;
+
+impl Endpoint {
+    /// Traces what became of a request. What a caller without proof can cause is limited, so that a
+    /// flood does not fill the disk.
+    pub(super) fn trace(&self, disposition: Disposition) {
+        let endpoint = self.name();
+        let outcome = disposition.as_str();
+        let status = disposition.status().as_u16();
+        match disposition {
+            Disposition::Stored | Disposition::Upgraded | Disposition::Accepted => {
+                tracing::debug!(endpoint, outcome, status, "callback received");
+            }
+            Disposition::Repeated { differs: false } => {
+                tracing::debug!(endpoint, outcome, status, "callback repeated");
+            }
+            Disposition::Repeated { differs: true } => {
+                tracing::info!(
+                    endpoint,
+                    outcome,
+                    status,
+                    "callback repeated with other bytes"
+                );
+            }
+            Disposition::MethodNotAllowed => {
+                tracing::debug!(endpoint, outcome, status, "callback refused");
+            }
+            Disposition::Refused(refusal) if refusal.kind() == RefusalKind::Missing => {
+                let (kind, part) = (refusal.kind().as_str(), refusal.part());
+                tracing::debug!(endpoint, outcome, status, kind, part, "callback refused");
+            }
+            Disposition::Refused(refusal) => {
+                if let Some(held_back) = self.unproven_log.pass() {
+                    let (kind, part) = (refusal.kind().as_str(), refusal.part());
+                    tracing::warn!(
+                        endpoint,
+                        outcome,
+                        status,
+                        kind,
+                        part,
+                        held_back,
+                        "callback refused"
+                    );
+                }
+            }
+            unproven if !unproven.is_proven() => {
+                if let Some(held_back) = self.unproven_log.pass() {
+                    tracing::warn!(endpoint, outcome, status, held_back, "callback refused");
+                }
+            }
+            _ if status == 503 => {
+                tracing::error!(endpoint, outcome, status, "callback not taken");
+            }
+            _ => tracing::warn!(endpoint, outcome, status, "callback not read"),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The callbacks of the *Music Video Generation API* (sunoapi.org and its siblings): a rendered
+//! video is ready, or could not be made.
+//!
+//! ```
+//! use std::time::SystemTime;
+//! use tower_callback::{Callback, Event, music_video::{MusicVideo, Outcome}};
+//!
+//! let body = br#"{"code":200,"msg":"success","data":{"task_id":"t-1","video_url":"https://example.com/v.mp4"}}"#;
+//! let headers = http::HeaderMap::new();
+//! let event = MusicVideo::parse(&Callback::new(body, SystemTime::now(), &headers))?;
+//! match event.outcome {
+//!     Outcome::Succeeded { video_url } => println!("{} is at {video_url}", event.task_id),
+//!     Outcome::Failed(failure) => println!("{} failed: {failure:?}, {}", event.task_id, event.msg),
+//! }
+//! # Ok::<(), tower_callback::event::ParseError>(())
+//! ```
+
+mod encode;
+mod event;
+mod parse;
+
+pub use self::event::{Failure, MusicVideo, Outcome};

@@ -1,0 +1,155 @@
+//! The worker, as users hold it.
+
+use std::{fmt, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
+
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::{AnyHandler, WorkerSettings, run};
+use crate::{
+    Clock,
+    liveness::{Life, Liveness},
+    store::{AnyStore, Queue},
+};
+
+/// Handles what the service received: made by the builder, and to be run.
+///
+/// A worker serves one endpoint, or several put together by [`with`](Self::with). Dropped before it was
+/// run to its end, it warns and makes the readiness of its endpoints fail: everything would be
+/// answered with 200 and nothing be handled.
+///
+/// ```no_run
+/// # async fn example(worker: tower_callback::worker::Worker) {
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let worker = tokio::spawn(worker.run_until(async {
+///     let _ = stopped.await;
+/// }));
+/// // … serve …
+/// let _ = stop.send(());
+/// let _ = worker.await;
+/// # }
+/// ```
+#[must_use = "nothing is handled until the worker is run: spawn `worker.run_until(shutdown)`"]
+pub struct Worker {
+    endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint's share of a worker.
+pub(super) struct Endpoint {
+    pub(super) queue: Queue,
+    pub(super) store: AnyStore,
+    pub(super) clock: Clock,
+    pub(super) settings: WorkerSettings,
+    pub(super) handler: AnyHandler,
+    /// Notified by the front of the same process after an insert.
+    pub(super) wake: Arc<Notify>,
+    liveness: Liveness,
+}
+
+impl Worker {
+    /// A worker for one endpoint, whose settings are valid.
+    pub(crate) fn new(
+        queue: Queue,
+        store: AnyStore,
+        clock: Clock,
+        settings: WorkerSettings,
+        handler: AnyHandler,
+        wake: Arc<Notify>,
+        liveness: Liveness,
+    ) -> Self {
+        Self {
+            endpoints: vec![Endpoint {
+                queue,
+                store,
+                clock,
+                settings,
+                handler,
+                wake,
+                liveness,
+            }],
+        }
+    }
+
+    /// One worker for the endpoints of both. They run side by side, each with its own settings, and
+    /// share one thing: at most one suspect (an event whose earlier lease expired) runs at a time.
+    pub fn with(mut self, other: Self) -> Self {
+        self.endpoints.extend(other.endpoints);
+        self
+    }
+
+    /// Handles events for ever.
+    pub async fn run(self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// Handles events until `shutdown` resolves, and then ends gracefully: nothing more is leased,
+    /// running handlers get the shutdown grace, and what is unfinished then is aborted and released, so
+    /// that the next worker has it at once.
+    ///
+    /// When this future is dropped instead, running handlers are aborted, and their events come again
+    /// when their leases have expired.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) {
+        let endpoints = self.endpoints;
+        for endpoint in &endpoints {
+            endpoint.liveness.set(Life::Running);
+        }
+        let (stop, stopped) = watch::channel(false);
+        let suspects = Arc::new(Semaphore::new(1));
+        let mut all = join_all(
+            endpoints
+                .iter()
+                .map(|endpoint| run::run(endpoint, stopped.clone(), Arc::clone(&suspects))),
+        );
+        tokio::select! {
+            () = &mut all => {}
+            () = shutdown => {
+                stop.send_replace(true);
+                (&mut all).await;
+            }
+        }
+        drop(all);
+        for endpoint in &endpoints {
+            endpoint.liveness.set(Life::Stopped);
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.endpoints.iter().map(|e| e.queue.endpoint());
+        f.debug_struct("Worker")
+            .field("endpoints", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let (life, what) = match self.liveness.get() {
+            Life::Waiting => (Life::Dropped, "was dropped without being run"),
+            Life::Running => (Life::Dropped, "was dropped before it ended"),
+            Life::Stopped | Life::Dropped => return,
+        };
+        self.liveness.set(life);
+        tracing::warn!(
+            endpoint = self.queue.endpoint(),
+            "the worker {what}: events are received and not handled",
+        );
+    }
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Waits for all of them, in the task that polls: none of them outlives it.
+fn join_all<'a, F: Future<Output = ()> + Send + 'a>(
+    futures: impl Iterator<Item = F>,
+) -> Running<'a> {
+    let mut running: Vec<Running<'a>> = futures.map(|future| Box::pin(future) as _).collect();
+    Box::pin(poll_fn(move |cx| {
+        running.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if running.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }))
+}
