@@ -1,5 +1,10 @@
 //! The shipped stores keep the contract, and the suite that says so can tell a broken store.
 
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+#[path = "stores/broken.rs"]
+mod broken;
+
 use std::sync::Arc;
 
 use tower_callback::{
