@@ -190,7 +190,7 @@ impl Run<'_> {
         let endpoint = self.endpoint.queue.endpoint();
         let key = lossy(&about.key);
         let attempt = about.attempt;
-        let age = clock.from_store(about.age);
+        let age = clock.of_store(about.age);
         let next = |asked| {
             let policy = &self.endpoint.settings.retry;
             policy.next(attempt, age, asked, random())
