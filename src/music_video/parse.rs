@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{
-    Deserializer as _,
-    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Failure, MusicVideo, Outcome, event::is_success};
