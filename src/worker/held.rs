@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::store::{Lease, LeaseToken, Leased, Settlement};
 
+/// The most records, or leases, of one call of a store.
+pub(super) const BATCH: usize = 1000;
+
 /// Shared by the loop, which takes and settles leases, and the heartbeat, which extends them.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -50,10 +53,12 @@ impl Held {
     }
 
     /// Somebody else has the record. Answers whose lease it was, unless that is for the answer to its
-    /// settlement to say: an extension that comes too late meets what the settlement has done.
+    /// settlement to say: an extension that comes too late meets what the settlement has done, or
+    /// what a transaction of the handler's has.
     pub(super) fn lose(&self, token: LeaseToken) -> Option<String> {
         let mut leases = self.lock();
-        if leases.get(&token)?.sent {
+        let entry = leases.get(&token)?;
+        if entry.sent || entry.lease.is_completing() {
             return None;
         }
         let entry = leases.remove(&token)?;

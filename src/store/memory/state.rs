@@ -200,6 +200,9 @@ impl Inner {
     ) -> Option<Leased> {
         let number = *self.names.get(queue)?;
         let state = &mut self.queues[usize::from(number)];
+        if state.is_quarantine() {
+            return None;
+        }
         let waiting = state
             .waiting
             .first_key_value()

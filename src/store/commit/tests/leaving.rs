@@ -8,7 +8,10 @@ use std::{
 use tokio::{runtime, task::yield_now};
 
 use super::*;
-use crate::store::RecordId;
+use crate::store::{
+    RecordId,
+    commit::{Reply, Seat, Waiting},
+};
 
 #[tokio::test]
 async fn a_batch_that_has_begun_finishes_though_half_of_its_callers_left_and_the_first_too() {
@@ -164,7 +167,8 @@ async fn an_insert_on_a_runtime_that_is_shut_down_or_on_none_ends_with_an_error(
     let bench = Bench::new(Script::new());
     let gone = elsewhere();
     let handle = gone.handle().clone();
-    gone.shutdown_background();
+    // Until its last thread has ended, which must not be awaited on this one.
+    std::thread::spawn(|| drop(gone)).join().unwrap();
     for runtime in [Some(handle), None] {
         let committer = bench.committer.clone();
         // On a thread of its own: the runtime of this test must not be the current one.
@@ -290,5 +294,24 @@ async fn a_seat_on_its_way_to_a_caller_who_leaves_goes_on_to_the_next() {
         assert_eq!(joined(task).await.unwrap(), Inserted::Fresh);
     }
     assert_eq!(bench.store.sizes(), [1, 3]);
+    bench.is_at_rest().await;
+}
+
+#[tokio::test]
+async fn a_seat_passes_over_callers_who_leave_while_it_is_handed_on() {
+    let bench = Bench::new(Script::new());
+    let shared = &bench.committer.0;
+    let seat = Seat::take(&mut shared.queue(), shared).unwrap();
+    let mut receivers: Vec<_> = (0..3)
+        .map(|number| {
+            let (waiting, receiver) = Waiting::new(record(number, 10), PATIENCE);
+            shared.queue().push(waiting);
+            receiver
+        })
+        .collect();
+    let mut last = receivers.pop().unwrap();
+    drop(receivers);
+    drop(seat);
+    assert!(matches!(last.try_recv(), Ok(Reply::Handed(_))));
     bench.is_at_rest().await;
 }
