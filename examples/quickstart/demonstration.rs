@@ -165,7 +165,7 @@ impl Demonstration {
         while let Some(disposition) = self.answers.recv().await {
             let _turn = self.report.turn().await;
             let (status, became) = (disposition.status().as_u16(), disposition.as_str());
-            println!("callback  {:<38} {status}  {became}", "");
+            println!("you       {:<38} {status}  {became}", "a callback");
         }
     }
 }
