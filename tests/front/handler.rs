@@ -83,7 +83,7 @@ impl Whole {
     async fn until(&self, settled: impl Fn(Counts) -> bool) {
         tokio::time::timeout(Duration::from_secs(30), async {
             while !settled(self.counts().await) {
-                self.hands.advance(Duration::from_secs(60));
+                self.hands.advance(Duration::from_secs(600));
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         })
