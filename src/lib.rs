@@ -113,6 +113,8 @@ mod liveness;
 pub mod music_video;
 mod panic;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod verify;
 pub mod worker;
 
