@@ -475,7 +475,7 @@ impl<E: Event> Callbacks<E> {
             Queue::events(Arc::clone(&self.name)),
             store,
             self.clock.clone(),
-            self.worker.clone(),
+            self.worker,
             handler,
             wake,
             liveness,

@@ -115,7 +115,7 @@ impl Clock {
     }
 
     /// What a duration of a store's clock is on this clock.
-    pub(crate) fn from_store(&self, duration: Duration) -> Duration {
+    pub(crate) fn of_store(&self, duration: Duration) -> Duration {
         match &self.0 {
             Kind::Scaled { factor, .. } => duration.saturating_mul(*factor),
             Kind::System | Kind::Manual(_) => duration,
@@ -224,7 +224,7 @@ mod tests {
         let clock = Clock::scaled(60);
         let two_minutes = Duration::from_secs(120);
         assert_eq!(clock.to_store(two_minutes), Duration::from_secs(2));
-        assert_eq!(clock.from_store(Duration::from_secs(2)), two_minutes);
+        assert_eq!(clock.of_store(Duration::from_secs(2)), two_minutes);
     }
 
     #[tokio::test]

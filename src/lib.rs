@@ -113,7 +113,8 @@ mod liveness;
 pub mod music_video;
 mod panic;
 pub mod store;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 pub mod verify;
 pub mod worker;

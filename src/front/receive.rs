@@ -280,7 +280,9 @@ impl Endpoint {
             verified,
             &self.headers_of_interest(&receipt.head.headers),
         );
-        meta.reason = Some(reason.unwrap_or_else(|| disposition.as_str().to_owned()));
+        let mut reason = reason.unwrap_or_else(|| disposition.as_str().to_owned());
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        meta.reason = Some(reason);
         let record =
             NewRecord::new(self.quarantine.clone(), digest.to_vec(), body).with_meta(meta.encode());
         match self.insert(record).await {
@@ -352,6 +354,9 @@ impl Endpoint {
         reply(disposition, self.settings.conceal, &self.retry_after)
     }
 }
+
+/// The most bytes of a reason that are kept: a user's own error may quote the whole body.
+const MAX_REASON: usize = 1024;
 
 /// What a sink made of a callback that it could read.
 enum Taken<F> {

@@ -37,8 +37,10 @@ use crate::error::BuildError;
 #[derive(Clone)]
 pub struct IpAllowlist {
     networks: Result<Vec<IpNet>, String>,
-    peer: Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>,
+    peer: Arc<Peer>,
 }
+
+type Peer = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
 
 impl IpAllowlist {
     /// Networks as CIDR (`"203.0.113.0/24"`) or single addresses, and where the peer's address is found.
@@ -97,7 +99,7 @@ impl fmt::Debug for IpAllowlist {
 
 fn parse(network: &str) -> Result<IpNet, String> {
     let net = match network.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address.to_canonical()),
+        Ok(address) => IpNet::from(address),
         Err(_) => network.parse().map_err(|_| {
             format!("{network:?} is no network: write it as 203.0.113.0/24, 2001:db8::/32 or 203.0.113.7")
         })?,

@@ -171,14 +171,6 @@ impl<E> Delivery<E> {
     pub fn is_lease_lost(&self) -> bool {
         *self.about.lost.borrow() || self.about.lost.has_changed().is_err()
     }
-
-    /// The same delivery of another event.
-    pub fn map<T>(self, f: impl FnOnce(E) -> T) -> Delivery<T> {
-        Delivery {
-            event: f(self.event),
-            about: self.about,
-        }
-    }
 }
 
 /// Tells everything but the body, which may hold what no log should.

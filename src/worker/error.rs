@@ -67,23 +67,28 @@ impl HandlerError {
 
     /// The texts of the error and its sources, bounded.
     pub(crate) fn text(&self) -> String {
-        let mut text = Bounded::default();
-        let mut next: Option<&(dyn StdError + 'static)> = Some(&*self.0);
-        while let Some(error) = next {
-            let mut part = Bounded::default();
-            // Fails only when it is full.
-            let _ = write!(part, "{error}");
-            // Many errors repeat their source in their own text.
-            if !text.0.ends_with(&part.0) {
-                let separator = if text.0.is_empty() { "" } else { ": " };
-                if write!(text, "{separator}{}", part.0).is_err() {
-                    break;
-                }
-            }
-            next = error.source();
-        }
-        text.0
+        chain(&*self.0)
     }
+}
+
+/// The texts of an error and its sources, bounded.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = Bounded::default();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let mut part = Bounded::default();
+        // Fails only when it is full.
+        let _ = write!(part, "{error}");
+        // Many errors repeat their source in their own text.
+        if !text.0.ends_with(&part.0) {
+            let separator = if text.0.is_empty() { "" } else { ": " };
+            if write!(text, "{separator}{}", part.0).is_err() {
+                break;
+            }
+        }
+        next = error.source();
+    }
+    text.0
 }
 
 fn signal(error: &(dyn StdError + 'static)) -> Option<Verdict> {

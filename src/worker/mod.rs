@@ -17,11 +17,21 @@ mod any;
 mod delivery;
 mod error;
 mod handler;
+mod heartbeat;
+mod held;
+mod jobs;
+mod leasing;
+mod purge;
 mod retry;
 mod run;
 mod settings;
+mod settling;
+mod trouble;
 #[expect(clippy::module_inception, reason = "named for what it holds")]
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{any::AnyHandler, settings::WorkerSettings};
 pub use self::{

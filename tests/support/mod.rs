@@ -1,6 +1,7 @@
 //! A server on a loopback socket, and a client that says exactly what it is told to.
 
 #![allow(
+    clippy::unwrap_used,
     dead_code,
     unreachable_pub,
     reason = "a module of its own in each test file, which uses its own part"
@@ -162,6 +163,24 @@ impl Client {
             .expect("the server answers in time")
     }
 
+    /// Reads the head of an answer that may announce a body and have none, as one to HEAD does.
+    pub async fn head(&mut self) -> Answer {
+        tokio::time::timeout(PATIENCE, async {
+            while !self.buffer.windows(4).any(|w| w == b"\r\n\r\n") {
+                self.more().await.expect("the server answers");
+            }
+        })
+        .await
+        .expect("the server answers in time");
+        let head = String::from_utf8_lossy(&self.buffer).into_owned();
+        let (status, headers) = parse_head(&head);
+        Answer {
+            status,
+            headers,
+            body: String::new(),
+        }
+    }
+
     async fn read_answer(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -170,19 +189,7 @@ impl Client {
             self.more().await?;
         };
         let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
-        let mut lines = head.lines();
-        let status: u16 = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
-        let headers: HashMap<_, _> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-            .collect();
+        let (status, headers) = parse_head(&head);
         let length = headers
             .get("content-length")
             .map_or(0, |length| length.parse().unwrap());
@@ -207,6 +214,23 @@ impl Client {
             _ => None,
         }
     }
+}
+
+fn parse_head(head: &str) -> (u16, HashMap<String, String>) {
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    (status, headers)
 }
 
 /// One request of any method, with headers, on a connection of its own.

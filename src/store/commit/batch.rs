@@ -1,6 +1,6 @@
 //! Batches, and what is done when the store does not take one.
 
-use std::{ops::Range, time::Duration};
+use std::time::Duration;
 
 use tokio::{sync::oneshot, task::coop::consume_budget};
 
@@ -57,8 +57,9 @@ impl Batch {
     /// A part that is rejected is halved until the culprits are alone. The records written before
     /// are in already, and are not sent again.
     async fn write(&mut self, shared: &Shared) {
-        let mut parts = vec![0..self.len()];
-        while let Some(part) = parts.pop() {
+        let mut later = Vec::new();
+        let mut next = Some(0..self.len());
+        while let Some(part) = next {
             match insert(shared, &self.records[part.clone()], self.deadline).await {
                 Ok(answers) => {
                     for (index, answer) in part.zip(answers) {
@@ -66,10 +67,9 @@ impl Batch {
                     }
                 }
                 Err(error) if error.kind() == StoreErrorKind::Rejected && part.len() > 1 => {
-                    let Range { start, end } = part;
-                    let middle = start + (end - start) / 2;
-                    parts.push(middle..end);
-                    parts.push(start..middle);
+                    let middle = part.start + part.len() / 2;
+                    later.push(middle..part.end);
+                    later.push(part.start..middle);
                 }
                 Err(error) => {
                     let mut copy = error.copies();
@@ -78,6 +78,7 @@ impl Batch {
                     }
                 }
             }
+            next = later.pop();
         }
         self.records.clear();
         self.replies.clear();

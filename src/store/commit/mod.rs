@@ -24,7 +24,7 @@ use std::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use self::{
-    queue::{Queue, Reply, Ticket, Waiting},
+    queue::{Handed, Queue, Reply, Ticket, Waiting},
     seat::Seat,
 };
 use super::{AnyInbox, Durability, Inbox, Inserted, NewRecord, StoreError};
@@ -119,10 +119,10 @@ impl Committer {
         let (waiting, receiver) = Waiting::new(record, deadline);
         let (ticket, seat) = {
             let mut queue = shared.queue();
-            let ticket = queue
-                .push(waiting, &shared.limits)
-                .map_err(|_| StoreError::unavailable("the commit queue is full"))?;
-            (ticket, Seat::take(&mut queue, shared))
+            if !queue.has_room_for(&waiting, &shared.limits) {
+                return Err(StoreError::unavailable("the commit queue is full"));
+            }
+            (queue.push(waiting), Seat::take(&mut queue, shared))
         };
         if let Some(seat) = seat {
             start(seat);
@@ -151,7 +151,7 @@ impl Shared {
     fn now(&self) -> Duration {
         match self.clock.as_manual() {
             Some(hands) => hands.elapsed(),
-            None => self.clock.from_store(self.origin.elapsed()),
+            None => self.clock.of_store(self.origin.elapsed()),
         }
     }
 
@@ -185,9 +185,13 @@ impl Waiter<'_> {
                     self.ticket = None;
                     return answer;
                 }
-                Ok(Reply::Seat(handed)) if !started => {
+                Ok(Reply::Handed(handed)) if !started => {
                     started = true;
-                    let (record, deadline, seat) = *handed;
+                    let Handed {
+                        record,
+                        deadline,
+                        seat,
+                    } = *handed;
                     let (waiting, receiver) = Waiting::new(record, deadline);
                     self.receiver = receiver;
                     if let Some(ticket) = self.ticket {
@@ -197,7 +201,7 @@ impl Waiter<'_> {
                 }
                 // The task that was started here died before it came to the record, or died with it:
                 // the runtime is shutting down. A caller on another runtime gets the seat.
-                Ok(Reply::Seat(_)) | Err(_) => {
+                Ok(Reply::Handed(_)) | Err(_) => {
                     self.ticket = None;
                     return Err(StoreError::unavailable("the commit was interrupted"));
                 }

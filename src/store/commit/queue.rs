@@ -33,8 +33,15 @@ pub(super) struct Waiting {
 pub(super) enum Reply {
     /// What became of its record.
     Answer(Result<Inserted, StoreError>),
-    /// Its record back, and the seat of somebody who died: it must start a task that writes.
-    Seat(Box<(NewRecord, Duration, Seat)>),
+    /// Its record back, and the seat of a task that died.
+    Handed(Box<Handed>),
+}
+
+/// What makes a waiter start a task that writes, its own record first.
+pub(super) struct Handed {
+    pub(super) record: NewRecord,
+    pub(super) deadline: Duration,
+    pub(super) seat: Seat,
 }
 
 impl Waiting {
@@ -67,18 +74,19 @@ impl Queue {
         self.waiting.is_empty() && self.bytes == 0
     }
 
-    /// Adds a record, or gives it back when there is no room. A record of any size fits into an
-    /// empty queue.
-    pub(super) fn push(&mut self, waiting: Waiting, limits: &Limits) -> Result<Ticket, Waiting> {
-        let full = self.waiting.len() >= limits.queue_records
-            || self.bytes.saturating_add(waiting.bytes()) > limits.queue_bytes;
-        if full && !self.waiting.is_empty() {
-            return Err(waiting);
-        }
+    /// Whether there is room. An empty queue has room for a record of any size.
+    pub(super) fn has_room_for(&self, waiting: &Waiting, limits: &Limits) -> bool {
+        self.waiting.is_empty()
+            || self.waiting.len() < limits.queue_records
+                && self.bytes.saturating_add(waiting.bytes()) <= limits.queue_bytes
+    }
+
+    /// Adds a record behind all others.
+    pub(super) fn push(&mut self, waiting: Waiting) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         self.put_back(ticket, waiting);
-        Ok(ticket)
+        ticket
     }
 
     /// Puts a record where it was.

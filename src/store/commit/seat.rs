@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Shared,
     batch::Batch,
-    queue::{Queue, Reply, Waiting},
+    queue::{Handed, Queue, Reply, Waiting},
 };
 
 /// The right to have a batch under way. There are as many as the store has commits at once.
@@ -56,11 +56,15 @@ impl Drop for Seat {
                 deadline,
                 reply,
             } = first;
-            let seat = Self(Some(Arc::clone(&shared)));
-            match reply.send(Reply::Seat(Box::new((record, deadline, seat)))) {
+            let handed = Box::new(Handed {
+                record,
+                deadline,
+                seat: Self(Some(Arc::clone(&shared))),
+            });
+            match reply.send(Reply::Handed(handed)) {
                 Ok(()) => return,
                 // Its caller has just left. The seat goes on from here, without recursion.
-                Err(Reply::Seat(mut handed)) => handed.2.0 = None,
+                Err(Reply::Handed(mut handed)) => handed.seat.0 = None,
                 Err(Reply::Answer(_)) => {}
             }
         }

@@ -1,6 +1,8 @@
 //! What the group commit promises, against a store that does as it is told.
 
 mod batching;
+mod failures;
+mod leaving;
 mod script;
 
 use std::{sync::Arc, time::Duration};
@@ -93,7 +95,8 @@ impl Bench {
         })
         .await;
         assert_eq!(self.store.under_way(), 0);
-        let answer = soon(self.committer.insert(record(2_000_000, 0), PATIENCE)).await;
+        let insert = self.committer.insert(record(2_000_000, 0), PATIENCE);
+        let answer = self.turning(insert).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
 }
