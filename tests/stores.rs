@@ -82,3 +82,7 @@ mod memory_behind_an_arc {
 mod memory_behind_any_store {
     tower_callback::store_conformance!(super::Erased);
 }
+
+#[cfg(feature = "sqlite")]
+#[path = "stores/sqlite.rs"]
+mod sqlite;

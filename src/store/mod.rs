@@ -20,6 +20,8 @@ mod memory;
 mod record;
 mod retention;
 mod settlement;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use self::{
     counts::Counts,
@@ -34,6 +36,10 @@ pub use self::{
 };
 
 pub(crate) use self::commit::Committer;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
+};
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! The simulated provider, against a server that notes every byte, and against a real endpoint.
 
-#![cfg(feature = "testing")]
-
 mod endpoint;
 mod faults;
 mod report;

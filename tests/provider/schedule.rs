@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tower_callback::{
     Clock,
     clock::ManualClock,
-    testing::provider::{Answer, Attempt, Kind, Provider, Report, Schedule},
+    testing::provider::{Answer, Attempt, Fault, Kind, Planned, Provider, Report, Schedule},
 };
 
 use crate::{
@@ -139,6 +139,20 @@ async fn a_receiver_that_is_down_and_one_that_hangs_up_are_called_again_until_th
     let _back = Server::start_at(addr, |_, _| Reply::Status(200)).await;
     let report = run.await.unwrap();
     assert!(report.events()[0].acknowledged);
+}
+
+#[tokio::test]
+async fn an_event_is_not_tried_again_when_its_concurrent_copy_was_acknowledged() {
+    let server = Server::start(|number, _| Reply::WhenSeen(2, [500, 200][number])).await;
+    let planned = Planned::from(event("task-1")).with(Fault::Concurrent);
+    let mut turned = Turned::start(provider(&server).event(planned));
+    for _ in 0..2 {
+        turned.attempt().await;
+    }
+    turned.hands.advance(seconds(3600));
+    let report = turned.report().await;
+    assert!(report.events()[0].acknowledged);
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,329 @@
+//! Connections: made durable before use, closed unless they were given back whole.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    ConnectOptions, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection,
+    sqlite::SqliteConnectOptions,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    guard::{self, Identity},
+    open_error::{DbError, OpenError, OpenErrorKind},
+    schema, settings,
+};
+use crate::store::StoreError;
+
+/// Where connections come from, and how many of them are in use at once.
+pub(super) struct Connections {
+    source: Source,
+    path: PathBuf,
+    busy_timeout: Duration,
+    /// The file that everything so far was written to.
+    file: Mutex<Option<Identity>>,
+    /// Counts the files that were found at the path, and the errors after which no connection is
+    /// to be trusted.
+    generation: Arc<AtomicU64>,
+    writer: Arc<Lane>,
+    readers: Arc<Lane>,
+}
+
+enum Source {
+    Own(SqliteConnectOptions),
+    Pool(SqlitePool),
+}
+
+/// Connections of one purpose. There is one writer: SQLite has one write lock, and a queue is fairer
+/// than its busy handler.
+struct Lane {
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<(u64, SqliteConnection)>>,
+    generation: Arc<AtomicU64>,
+}
+
+impl Lane {
+    fn new(permits: usize, generation: &Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(permits)),
+            idle: Mutex::default(),
+            generation: Arc::clone(generation),
+        })
+    }
+
+    fn put(&self, generation: u64, conn: SqliteConnection) {
+        if generation == self.generation.load(Ordering::Acquire) {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push((generation, conn));
+        }
+    }
+
+    fn idle(&self, generation: u64) -> Option<SqliteConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(made, _)| *made == generation);
+        idle.pop().map(|(_, conn)| conn)
+    }
+}
+
+/// A connection in use. Dropped without [`release`](Self::release), it is closed: a future that was
+/// dropped midway may have left a transaction open, and after an error of the disk nothing that
+/// a handle believes is to be trusted.
+pub(super) struct Held {
+    conn: Option<Conn>,
+    generation: u64,
+    lane: Arc<Lane>,
+    _permit: OwnedSemaphorePermit,
+}
+
+enum Conn {
+    Own(SqliteConnection),
+    Pooled(PoolConnection<Sqlite>),
+}
+
+impl Held {
+    pub(super) fn conn(&mut self) -> &mut SqliteConnection {
+        match self.conn.as_mut().expect("taken only by release and drop") {
+            Conn::Own(conn) => conn,
+            Conn::Pooled(conn) => conn,
+        }
+    }
+
+    /// Gives back a connection on which nothing is under way.
+    pub(super) fn release(mut self) {
+        match self.conn.take() {
+            Some(Conn::Own(conn)) => self.lane.put(self.generation, conn),
+            Some(Conn::Pooled(conn)) => drop(conn),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(Conn::Pooled(conn)) = self.conn.take() {
+            drop(conn.detach());
+        }
+    }
+}
+
+impl Connections {
+    /// Opens or creates a file of our own.
+    pub(super) async fn open(
+        path: &Path,
+        busy_timeout: Duration,
+        readers: usize,
+    ) -> Result<Self, OpenError> {
+        refuse_network(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(busy_timeout)
+            // Holds the upper levels of large indexes.
+            .pragma("cache_size", "-16384")
+            // A checkpoint writes a page once, however often it was changed since the last one.
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
+            .row_buffer_size(1024)
+            .disable_statement_logging();
+        let connections = Self::new(Source::Own(options.clone()), path, busy_timeout, readers);
+        // Later, a file that is missing is an error: a new one would hide that events are gone.
+        let conn = connections
+            .connect(&options.create_if_missing(true))
+            .await?;
+        connections.writer.put(0, conn);
+        Ok(connections)
+    }
+
+    /// Lives on the user's pool.
+    pub(super) async fn on_pool(
+        pool: SqlitePool,
+        busy_timeout: Duration,
+        readers: usize,
+    ) -> Result<Self, OpenError> {
+        let path = pool.connect_options().get_filename().to_owned();
+        if path.as_os_str().is_empty() || !path.exists() && is_memory(&path) {
+            return Err(OpenError::new(
+                OpenErrorKind::NotDurable,
+                "the pool's database is in memory: use a file, or `MemoryStore`",
+            ));
+        }
+        refuse_network(&path)?;
+        let connections = Self::new(Source::Pool(pool.clone()), &path, busy_timeout, readers);
+        let mut conn = pool.acquire().await.map_err(DbError)?;
+        conn.close_on_drop();
+        settings::make_durable(&mut conn).await?;
+        schema::ensure(&mut conn).await?;
+        let file = guard::identity(&path)
+            .map_err(|error| OpenError::io("the pool's database file cannot be found", error))?;
+        *connections
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(connections)
+    }
+
+    fn new(source: Source, path: &Path, busy_timeout: Duration, readers: usize) -> Self {
+        let generation = Arc::new(AtomicU64::new(0));
+        Self {
+            source,
+            path: path.to_owned(),
+            busy_timeout,
+            file: Mutex::default(),
+            writer: Lane::new(1, &generation),
+            readers: Lane::new(readers.max(1), &generation),
+            generation,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The connection that writes.
+    pub(super) async fn writer(&self) -> Result<Held, StoreError> {
+        self.acquire(&self.writer).await
+    }
+
+    /// A connection that reads.
+    pub(super) async fn reader(&self) -> Result<Held, StoreError> {
+        self.acquire(&self.readers).await
+    }
+
+    /// Fails when what was just written went into a file that is no longer the one at the path.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        if self.is_replaced()? {
+            return Err(StoreError::unavailable(
+                "the database file was replaced by another one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether another file was found at the path. Ours is then opened anew; a pool of the user's
+    /// goes on to write to the old one, which nobody finds again, and so is not used any more.
+    fn is_replaced(&self) -> Result<bool, StoreError> {
+        let found = guard::identity(&self.path).map_err(StoreError::unavailable)?;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if *file == Some(found) {
+            return Ok(false);
+        }
+        if let Source::Own(_) = self.source {
+            *file = Some(found);
+            drop(file);
+            self.distrust();
+        }
+        Ok(true)
+    }
+
+    /// No connection of ours that is open now is used again.
+    pub(super) fn distrust(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for lane in [&self.writer, &self.readers] {
+            let mut idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.clear();
+        }
+    }
+
+    async fn acquire(&self, lane: &Arc<Lane>) -> Result<Held, StoreError> {
+        let permit = Arc::clone(&lane.permits)
+            .acquire_owned()
+            .await
+            .map_err(StoreError::unavailable)?;
+        let replaced = self.is_replaced()?;
+        let generation = self.generation.load(Ordering::Acquire);
+        let conn = match &self.source {
+            Source::Own(options) => Conn::Own(match lane.idle(generation) {
+                Some(conn) => conn,
+                None => self
+                    .connect(options)
+                    .await
+                    .map_err(StoreError::unavailable)?,
+            }),
+            Source::Pool(_) if replaced => {
+                return Err(StoreError::unavailable(
+                    "the database file was replaced by another one: open the pool anew",
+                ));
+            }
+            Source::Pool(pool) => {
+                Conn::Pooled(pool.acquire().await.map_err(StoreError::unavailable)?)
+            }
+        };
+        let mut held = Held {
+            conn: Some(conn),
+            generation,
+            lane: Arc::clone(lane),
+            _permit: permit,
+        };
+        if let Some(Conn::Pooled(conn)) = &mut held.conn {
+            settings::make_durable(conn)
+                .await
+                .map_err(StoreError::unavailable)?;
+        }
+        Ok(held)
+    }
+
+    /// A new connection to our own file, proved and with the present tables.
+    async fn connect(&self, options: &SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
+        let deadline = Instant::now() + self.busy_timeout;
+        loop {
+            let before = guard::identity(&self.path).ok();
+            match connect_once(options).await {
+                Ok(conn) => {
+                    let after = guard::identity(&self.path)
+                        .map_err(|error| OpenError::io("the database file is gone", error))?;
+                    let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+                    let known = file.or(before).unwrap_or(after);
+                    if known == after {
+                        *file = Some(after);
+                        return Ok(conn);
+                    }
+                    return Err(OpenError::new(
+                        OpenErrorKind::Locked,
+                        "the database file was replaced while it was opened",
+                    ));
+                }
+                // The switch to the write-ahead log does not wait for other processes by itself.
+                Err(error)
+                    if error.kind() == OpenErrorKind::Locked && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+async fn connect_once(options: &SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
+    let mut conn = options.connect().await.map_err(DbError)?;
+    settings::make_durable(&mut conn).await?;
+    schema::ensure(&mut conn).await?;
+    Ok(conn)
+}
+
+/// How the driver spells databases in memory.
+fn is_memory(path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    path.contains(":memory:") || path.contains("sqlx-in-memory")
+}
+
+fn refuse_network(path: &Path) -> Result<(), OpenError> {
+    let directory = guard::directory(path);
+    let network = guard::network(directory)
+        .map_err(|error| OpenError::io("the database's directory cannot be read", error))?;
+    match network {
+        None => Ok(()),
+        Some(name) => Err(OpenError::new(
+            OpenErrorKind::NetworkFileSystem,
+            format!(
+                "the database is on a network file system ({name}), where SQLite's locks do not hold: use a local disk"
+            ),
+        )),
+    }
+}

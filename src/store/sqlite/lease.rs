@@ -1,0 +1,135 @@
+//! Leasing: a look without the write lock, then due records in order, each under a new token.
+
+use std::time::Duration;
+
+use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+
+use super::{
+    Shared,
+    clock::ceil_millis,
+    db_error::store_error,
+    rows::{self, KeyHash},
+};
+use crate::store::{Lease, Leased, Queue, StoreError};
+
+/// The latest time that was written, the queue's number, and whether anything is due in it: an
+/// empty lease takes no lock.
+const PROBE: &str = "
+SELECT
+    (SELECT max(clock) FROM tower_callback_queue),
+    q.id,
+    EXISTS (SELECT 1 FROM tower_callback_record r WHERE r.queue = q.id AND r.due <= ?3)
+FROM tower_callback_queue q WHERE q.endpoint = ?1 AND q.kind = ?2";
+
+/// A record that is still leased although it is due lost its lease by expiry. That is not counted
+/// against an event that replaced the leased one.
+const BEGIN: &str = "
+BEGIN IMMEDIATE;
+SELECT seq, k, id, key, rank, body, meta, attempt + 1,
+    expiries + (state = 1 AND next_due IS NULL), born
+FROM tower_callback_record
+WHERE queue = ?1 AND due <= ?2
+ORDER BY due, seq LIMIT ?3";
+
+/// Rows as a JSON array, tokens packed in the same order.
+const LEASE: &str = "
+UPDATE tower_callback_record SET
+    expiries = expiries + (state = 1 AND next_due IS NULL),
+    settled_by = iif(state = 0, token, settled_by),
+    attempt = attempt + 1, state = 1, next_due = NULL, due = ?3, lease_until = ?3,
+    token = substr(?2, j.key * 16 + 1, 16)
+FROM json_each(?1) j WHERE seq = j.value;
+COMMIT";
+
+pub(super) async fn lease(
+    shared: &Shared,
+    queue: &Queue,
+    max: usize,
+    ttl: Duration,
+) -> Result<Vec<Leased>, StoreError> {
+    if max == 0 {
+        return Ok(Vec::new());
+    }
+    let mut held = shared.connections.reader().await?;
+    let probe = query(PROBE)
+        .bind(queue.endpoint())
+        .bind(queue.kind().as_str())
+        .bind(shared.clock.now())
+        .fetch_optional(held.conn())
+        .await
+        .map_err(store_error);
+    let Some(row) = shared.finish(held, probe)? else {
+        return Ok(Vec::new());
+    };
+    shared.clock.at_least(row.try_get(0).map_err(store_error)?);
+    let number: i64 = row.try_get(1).map_err(store_error)?;
+    if !row.try_get::<bool, _>(2).map_err(store_error)? {
+        return Ok(Vec::new());
+    }
+
+    let mut held = shared.connections.writer().await?;
+    let leased = run(shared, held.conn(), queue, number, max, ttl).await;
+    shared.finish(held, leased.map_err(store_error))
+}
+
+async fn run(
+    shared: &Shared,
+    conn: &mut SqliteConnection,
+    queue: &Queue,
+    number: i64,
+    max: usize,
+    ttl: Duration,
+) -> Result<Vec<Leased>, sqlx::Error> {
+    let due = query(BEGIN)
+        .bind(number)
+        .bind(shared.clock.now())
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
+        .fetch_all(&mut *conn)
+        .await?;
+    // The lock may have been long in coming.
+    let now = shared.clock.now();
+    let mut seqs = Vec::with_capacity(due.len());
+    let mut tokens = Vec::with_capacity(due.len() * 16);
+    let mut leased: Vec<Leased> = Vec::with_capacity(due.len());
+    for row in &due {
+        let (seq, lease) = read(row, queue, now)?;
+        // A suspect goes alone, when its turn comes.
+        let suspect = lease.expiries > 0;
+        if suspect && !leased.is_empty() {
+            break;
+        }
+        seqs.push(seq);
+        tokens.extend_from_slice(&lease.lease.token.to_bytes());
+        leased.push(lease);
+        if suspect {
+            break;
+        }
+    }
+    query(LEASE)
+        .bind(rows::json_array(seqs))
+        .bind(tokens)
+        .bind(now.saturating_add(ceil_millis(ttl)))
+        .execute(conn)
+        .await?;
+    Ok(leased)
+}
+
+fn read(row: &SqliteRow, queue: &Queue, now: i64) -> Result<(i64, Leased), sqlx::Error> {
+    let k: &[u8] = row.try_get(1)?;
+    let k: KeyHash = k.try_into().map_err(rows::damaged)?;
+    let id = rows::id(row.try_get(2)?)?;
+    let key: Vec<u8> = row.try_get(3)?;
+    let body: Vec<u8> = row.try_get(5)?;
+    let meta: Vec<u8> = row.try_get(6)?;
+    let born: i64 = row.try_get(9)?;
+    let age = u64::try_from(now.saturating_sub(born)).unwrap_or(0);
+    let leased = Leased::new(
+        Lease::new(queue.clone(), id, rows::new_token(&k)),
+        key.into(),
+        row.try_get(4)?,
+        body.into(),
+        meta.into(),
+    )
+    .with_history(row.try_get(7)?, row.try_get(8)?, Duration::from_millis(age));
+    Ok((row.try_get(0)?, leased))
+}

@@ -1,0 +1,91 @@
+//! What can be chosen about a store.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::SqlitePool;
+
+use super::{OpenError, SqliteStore, connections::Connections};
+
+/// Options of a [`SqliteStore`], from [`SqliteStore::options`].
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    pub(super) busy_timeout: Duration,
+    pub(super) reserve: u64,
+    pub(super) capacity: u64,
+    pub(super) quarantine: u64,
+    pub(super) readers: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            busy_timeout: Duration::from_secs(5),
+            reserve: 64 * 1024 * 1024,
+            capacity: u64::MAX,
+            quarantine: 10_000,
+            readers: 2,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// How long to wait for somebody else's write lock: 5 s by default, half of the default deadline
+    /// for an answer. On a pool, the pool's own setting counts.
+    #[must_use]
+    pub fn with_busy_timeout(mut self, timeout: Duration) -> Self {
+        // What the driver can hold.
+        self.busy_timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
+        self
+    }
+
+    /// How many bytes must be free on the file system for anything to be inserted: 64 MiB by
+    /// default. Below that, inserts are unavailable, while settling and purging, which need some
+    /// room in the write-ahead log themselves, go on.
+    #[must_use]
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.reserve = bytes;
+        self
+    }
+
+    /// How many records may be pending or leased before new ones are refused: only the disk
+    /// limits them by default.
+    #[must_use]
+    pub fn with_capacity(mut self, records: u64) -> Self {
+        self.capacity = records;
+        self
+    }
+
+    /// How many records each quarantine keeps before it drops its oldest: 10,000 by default.
+    #[must_use]
+    pub fn with_quarantine(mut self, records: u64) -> Self {
+        self.quarantine = records;
+        self
+    }
+
+    /// How many connections read at once, beside the one that writes: 2 by default.
+    #[must_use]
+    pub fn with_readers(mut self, readers: usize) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// Opens a file, or creates it. Its directory must exist.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenErrorKind`](super::OpenErrorKind).
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
+        let connections = Connections::open(path.as_ref(), self.busy_timeout, self.readers).await?;
+        Ok(SqliteStore::new(connections, self))
+    }
+
+    /// Lives in the user's database, on the user's pool: see [`SqliteStore::with_pool`].
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenErrorKind`](super::OpenErrorKind).
+    pub async fn with_pool(self, pool: SqlitePool) -> Result<SqliteStore, OpenError> {
+        let connections = Connections::on_pool(pool, self.busy_timeout, self.readers).await?;
+        Ok(SqliteStore::new(connections, self))
+    }
+}

@@ -1,0 +1,127 @@
+//! What fails around the file: the lock, the disk, the file itself.
+
+use std::{fs, time::Duration};
+
+use sqlx::{Executor, query};
+use tower_callback::store::{Action, Inbox, Inserted, Settled, SqliteStore, Store, StoreErrorKind};
+
+use crate::support::{MINUTE, Place, events, lease, put, record, settle, settlement};
+
+async fn is_unavailable(store: &SqliteStore, key: &str) -> bool {
+    match store.insert(&[record(key)]).await {
+        Ok(answers) => {
+            assert_eq!(answers, [Inserted::Fresh]);
+            false
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            true
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_locked_by_somebody_else_is_unavailable_until_it_is_not() {
+    let place = Place::new();
+    let options = SqliteStore::options().with_busy_timeout(Duration::from_millis(20));
+    let store = options.open(place.path()).await.unwrap();
+    put(&store, &record("task")).await;
+    let leased = lease(&store, MINUTE).await.lease;
+
+    let mut somebody = place.connect().await;
+    somebody.execute("BEGIN IMMEDIATE").await.unwrap();
+    assert!(is_unavailable(&store, "other").await);
+    let heartbeat = Action::Extend { ttl: MINUTE };
+    assert_eq!(settle(&store, &leased, heartbeat).await, Settled::Busy);
+    let done = [settlement(&leased, Action::Done)];
+    let error = store.settle(&done).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    // Nothing is due, and to see that takes no lock.
+    assert!(store.lease(&events(), 9, MINUTE).await.unwrap().is_empty());
+    assert!(store.find(&events(), b"task").await.unwrap().is_some());
+
+    somebody.execute("ROLLBACK").await.unwrap();
+    assert!(!is_unavailable(&store, "other").await);
+    assert_eq!(
+        settle(&store, &leased, Action::Done).await,
+        Settled::Applied
+    );
+    assert_eq!(place.integrity().await, "ok");
+}
+
+/// Some of the file system is filled up until the reserve is reached.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn below_the_reserve_nothing_is_inserted_and_everything_is_settled() {
+    let place = Place::new();
+    let stat = rustix::fs::statvfs(place.file(".").as_path()).unwrap();
+    let free = stat.f_bavail * stat.f_frsize;
+    // Others use the disk too: far from both ends.
+    let reserve = free / 4 * 3;
+    let options = SqliteStore::options().with_reserve(reserve);
+    let store = options.open(place.path()).await.unwrap();
+    put(&store, &record("task")).await;
+    let leased = lease(&store, MINUTE).await.lease;
+
+    let filler = fs::File::create(place.file("filler")).unwrap();
+    let flags = rustix::fs::FallocateFlags::empty();
+    rustix::fs::fallocate(&filler, flags, 0, free / 2).unwrap();
+    assert!(is_unavailable(&store, "other").await);
+    assert_eq!(
+        settle(&store, &leased, Action::Done).await,
+        Settled::Applied
+    );
+    drop(filler);
+    fs::remove_file(place.file("filler")).unwrap();
+    assert!(!is_unavailable(&store, "other").await);
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_write_is_replaced() {
+    let place = Place::new();
+    let pool = place.pool(1).await;
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    pool.execute("PRAGMA query_only = ON").await.unwrap();
+    assert!(is_unavailable(&store, "task").await);
+    assert!(!is_unavailable(&store, "task").await);
+}
+
+#[tokio::test]
+async fn a_transaction_left_open_on_a_pooled_connection_spoils_nothing() {
+    let place = Place::new();
+    let pool = place.pool(1).await;
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    query("CREATE TABLE t (x)").execute(&pool).await.unwrap();
+    pool.execute("BEGIN; INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    assert!(is_unavailable(&store, "task").await);
+    assert!(!is_unavailable(&store, "task").await);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_replaced_is_opened_anew() {
+    let place = Place::new();
+    let store = place.open().await;
+    put(&store, &record("before")).await;
+    let leased = lease(&store, MINUTE).await.lease;
+    for suffix in ["", "-wal", "-shm"] {
+        let from = place.file(&format!("callbacks.db{suffix}"));
+        fs::rename(from, place.file(&format!("old.db{suffix}"))).unwrap();
+    }
+    assert!(is_unavailable(&store, "task").await, "there is no file");
+    assert!(!place.path().exists(), "none is made in secret");
+
+    let other = Place::new();
+    drop(other.open().await);
+    fs::copy(other.path(), place.path()).unwrap();
+    assert_eq!(put(&store, &record("task")).await, Inserted::Fresh);
+    assert_eq!(settle(&store, &leased, Action::Done).await, Settled::Stale);
+    let seen = place.open().await;
+    assert!(seen.find(&events(), b"task").await.unwrap().is_some());
+    assert!(seen.find(&events(), b"before").await.unwrap().is_none());
+
+    let old = SqliteStore::open(place.file("old.db")).await.unwrap();
+    assert_eq!(settle(&old, &leased, Action::Done).await, Settled::Applied);
+}
