@@ -126,7 +126,7 @@ async fn a_receiver_that_is_down_and_one_that_hangs_up_are_called_again_until_th
         .unwrap()
         .schedule(Schedule::new(PATIENCE, [Duration::from_millis(10); 3000]))
         .event(event("task-1"))
-        .observe(move |attempt| drop(down.send(attempt.answer)));
+        .observe(move |attempt| down.send(attempt.answer).unwrap());
     let run = tokio::spawn(provider.run());
     let mut wait_for = async |answer| {
         while failures.recv().await.expect("the provider goes on") != answer {}
