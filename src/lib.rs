@@ -100,7 +100,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
-//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own |
+//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own, and a simulated provider that calls over real sockets |
 //!
 //! A feature adds, and never changes what is there.
 
