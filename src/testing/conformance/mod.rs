@@ -10,7 +10,6 @@
 //! ```
 //! use tower_callback::{store::MemoryStore, testing::conformance::Fixture};
 //!
-//! #[derive(Default)]
 //! struct Memory;
 //!
 //! impl Fixture for Memory {
