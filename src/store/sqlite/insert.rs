@@ -29,7 +29,8 @@ const BEGIN: &str = concat!(
     select_queues!(),
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, r.key
-FROM n CROSS JOIN tower_callback_record r ON r.k = substr(?1, n.i * 16 + 1, 16) AND r.state < 4
+FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
+    ON r.k = substr(?1, n.i * 16 + 1, 16) AND r.state < 4
 UNION ALL
 SELECT n.i, s.state, s.id, s.rank, s.digest, s.token, NULL, s.seq, NULL
 FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)
@@ -130,9 +131,7 @@ pub(super) async fn insert(
 
     let mut held = shared.connections.writer().await?;
     let outcome = run(shared, held.conn(), records, &hashes).await;
-    let (answers, dropped) = shared.finish(held, outcome)?;
-    // What went into a file that nobody finds again is not acknowledged.
-    shared.connections.check_file()?;
+    let (answers, dropped) = shared.connections.finish(held, outcome)?;
     for (queue, count) in dropped {
         shared.count_dropped(&queue, count);
     }

@@ -58,7 +58,7 @@ pub(super) async fn lease(
         .fetch_optional(held.conn())
         .await
         .map_err(store_error);
-    let Some(row) = shared.finish(held, probe)? else {
+    let Some(row) = shared.connections.finish(held, probe)? else {
         return Ok(Vec::new());
     };
     shared.clock.at_least(row.try_get(0).map_err(store_error)?);
@@ -69,7 +69,7 @@ pub(super) async fn lease(
 
     let mut held = shared.connections.writer().await?;
     let leased = run(shared, held.conn(), queue, number, max, ttl).await;
-    shared.finish(held, leased.map_err(store_error))
+    shared.connections.finish(held, leased.map_err(store_error))
 }
 
 async fn run(

@@ -46,7 +46,7 @@ pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purg
         probe = probe.bind(age);
     }
     let probe = probe.fetch_one(held.conn()).await.map_err(store_error);
-    let probe = shared.finish(held, probe)?;
+    let probe = shared.connections.finish(held, probe)?;
     let mut to_do = [false; 4];
     for (index, to_do) in to_do.iter_mut().enumerate() {
         *to_do = probe.try_get(index).map_err(store_error)?;
@@ -57,7 +57,7 @@ pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purg
 
     let mut held = shared.connections.writer().await?;
     let purged = run(held.conn(), ages, now).await.map_err(store_error);
-    shared.finish(held, purged)
+    shared.connections.finish(held, purged)
 }
 
 async fn run(conn: &mut SqliteConnection, ages: [i64; 4], now: i64) -> Result<Purged, sqlx::Error> {
