@@ -21,7 +21,7 @@ mod verdict;
 mod verify_fn;
 
 pub use self::{
-    address::{IpAllowlist, PeerAddr},
+    address::{IpAllowlist, PeerAddr, TrustedProxies},
     combine::{And, Or},
     presented::Presented,
     secret::{Secret, Secrets},

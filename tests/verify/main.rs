@@ -5,6 +5,7 @@
 mod address;
 mod build;
 mod combine;
+mod forwarded;
 mod token;
 mod verified;
 
