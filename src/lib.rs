@@ -112,6 +112,7 @@ pub mod front;
 mod liveness;
 pub mod music_video;
 mod panic;
+mod redact;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -127,6 +128,7 @@ pub use self::{
     event::{Callback, Event, EventKey},
     front::{CallbackLayer, CallbackService, Disposition},
     music_video::MusicVideo,
+    redact::{Redaction, redact},
     store::MemoryStore,
     verify::{IpAllowlist, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
