@@ -33,7 +33,7 @@ ORDER BY due, seq LIMIT ?3";
 
 /// Rows as a JSON array, tokens packed in the same order.
 const LEASE: &str = "
-UPDATE tower_callback_record SET
+UPDATE OR ROLLBACK tower_callback_record SET
     expiries = expiries + (state = 1 AND next_due IS NULL),
     settled_by = iif(state = 0, token, settled_by),
     attempt = attempt + 1, state = 1, next_due = NULL, due = ?3, lease_until = ?3,
