@@ -81,6 +81,22 @@ impl Clock {
         }
     }
 
+    /// Waits for a time of day on this clock, and never past it: unlike a [`sleep`](Self::sleep) for
+    /// what is left, it cannot miss a turn of the hands between the two.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn sleep_until(&self, due: SystemTime) {
+        match &self.0 {
+            Kind::System | Kind::Scaled { .. } => {
+                let left = due.duration_since(self.now()).unwrap_or_default();
+                self.sleep(left).await;
+            }
+            Kind::Manual(manual) => {
+                let due = due.duration_since(manual.start).unwrap_or_default();
+                manual.sleep_until(due).await;
+            }
+        }
+    }
+
     /// Runs `future` for at most `limit` of this clock; `None` when the time was up first.
     pub(crate) async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
         tokio::select! {
@@ -99,7 +115,7 @@ impl Clock {
     }
 
     /// What a duration of a store's clock is on this clock.
-    pub(crate) fn from_store(&self, duration: Duration) -> Duration {
+    pub(crate) fn of_store(&self, duration: Duration) -> Duration {
         match &self.0 {
             Kind::Scaled { factor, .. } => duration.saturating_mul(*factor),
             Kind::System | Kind::Manual(_) => duration,
@@ -163,8 +179,12 @@ impl ManualClock {
     }
 
     async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.elapsed().saturating_add(duration))
+            .await;
+    }
+
+    async fn sleep_until(&self, due: Duration) {
         let mut elapsed = self.elapsed.subscribe();
-        let due = elapsed.borrow_and_update().saturating_add(duration);
         // An error would mean that the sender is gone, and `self` holds it.
         let _ = elapsed.wait_for(|elapsed| *elapsed >= due).await;
     }
@@ -204,7 +224,7 @@ mod tests {
         let clock = Clock::scaled(60);
         let two_minutes = Duration::from_secs(120);
         assert_eq!(clock.to_store(two_minutes), Duration::from_secs(2));
-        assert_eq!(clock.from_store(Duration::from_secs(2)), two_minutes);
+        assert_eq!(clock.of_store(Duration::from_secs(2)), two_minutes);
     }
 
     #[tokio::test]

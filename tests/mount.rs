@@ -1,5 +1,7 @@
 //! Where a callback goes, for each way to mount the endpoint.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use axum::{Router, routing::get};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use serde::Deserialize;
 
-use super::ParseError;
+use super::{ParseError, json};
 
 /// One callback as an [`Event`](super::Event) sees it: the body, the arrival time, and only the
 /// headers that the event [lists](super::Event::HEADERS).
@@ -43,21 +43,17 @@ impl<'a> Callback<'a> {
         self.headers
     }
 
-    /// Reads the body as JSON.
+    /// Reads the body as JSON. A byte order mark in front is passed over.
     ///
     /// # Errors
     ///
-    /// [`Syntax`](super::ParseErrorKind::Syntax) when the body is not JSON, is not UTF-8, or nests
-    /// deeper than 128 levels in a part that `T` reads;
-    /// [`Unprocessable`](super::ParseErrorKind::Unprocessable) when it is JSON and not a `T`.
+    /// [`Syntax`](super::ParseErrorKind::Syntax) when the body is not JSON, or not UTF-8;
+    /// [`Unprocessable`](super::ParseErrorKind::Unprocessable) when it is JSON and not a `T`, or
+    /// nests deeper than 128 levels in a part that `T` reads. The error says where, and quotes
+    /// nothing of the body.
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T, ParseError> {
-        serde_json::from_slice(self.body).map_err(|error| {
-            if error.is_data() {
-                ParseError::unprocessable(error)
-            } else {
-                ParseError::syntax(error)
-            }
-        })
+        let text = json::text(self.body)?;
+        serde_json::from_str(text).map_err(|error| json::unreadable(text, json::wording(&error)))
     }
 }
 
@@ -72,4 +68,69 @@ pub(crate) fn listed_headers(all: &HeaderMap, listed: &[&str]) -> HeaderMap {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ParseErrorKind::{Syntax, Unprocessable};
+
+    #[derive(Debug, Deserialize)]
+    struct Paid {
+        cents: u64,
+        #[serde(rename = "note")]
+        _note: Option<serde_json::Value>,
+    }
+
+    fn read(body: &[u8]) -> Result<Paid, ParseError> {
+        Callback::new(body, SystemTime::UNIX_EPOCH, &HeaderMap::new()).json()
+    }
+
+    #[test]
+    fn a_serde_type_is_read_from_json() {
+        assert_eq!(read(br#"{"cents":7,"x":1}"#).unwrap().cents, 7);
+        assert_eq!(read(b"\xef\xbb\xbf{\"cents\":7}").unwrap().cents, 7);
+    }
+
+    #[test]
+    fn only_what_is_not_json_is_a_syntax_error() {
+        for body in [
+            b"".as_slice(),
+            b"cents=7",
+            b"{\"cents\":\"text\"",
+            b"{\"cents\":7}x",
+            b"{\"cents\":7,\"x\":\"\xff\"}",
+        ] {
+            assert_eq!(read(body).unwrap_err().kind(), Syntax, "{body:?}");
+        }
+        let deep = format!(
+            r#"{{"cents":7,"note":{}{}}}"#,
+            "[".repeat(1000),
+            "]".repeat(1000)
+        );
+        for body in [
+            "{}",
+            "[]",
+            r#"{"cents":1e999}"#,
+            r#"{"cents":"7"}"#,
+            r#"{"cents":7,"note":"\ud800"}"#,
+            r#"{"cents":7,"cents":7}"#,
+            &deep,
+        ] {
+            let error = read(body.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), Unprocessable, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_error_says_where_and_quotes_nothing() {
+        let error = read(br#"{"cents":"hunter2"}"#).unwrap_err();
+        assert!(error.to_string().contains("line 1 column 18"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let error = read(br#"{"hunter2":7}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("missing field `cents`"),
+            "{error}"
+        );
+    }
 }

@@ -25,6 +25,7 @@
 //! ```
 
 mod callback;
+pub(crate) mod json;
 mod key;
 mod meta;
 mod parse_error;

@@ -45,7 +45,6 @@ pub struct MusicVideo {
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Outcome {
     /// The video is ready.
     Succeeded {

@@ -11,7 +11,6 @@
 //! match event.outcome {
 //!     Outcome::Succeeded { video_url } => println!("{} is at {video_url}", event.task_id),
 //!     Outcome::Failed(failure) => println!("{} failed: {failure:?}, {}", event.task_id, event.msg),
-//!     _ => unreachable!("no other outcome is known"),
 //! }
 //! # Ok::<(), tower_callback::event::ParseError>(())
 //! ```

@@ -6,20 +6,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::{Failure, MusicVideo, Outcome, event::is_success};
-use crate::event::ParseError;
+use crate::event::{ParseError, json};
 
 pub(super) fn parse(body: &[u8]) -> Result<MusicVideo, ParseError> {
-    let text = std::str::from_utf8(body).map_err(ParseError::syntax)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = json::text(body)?;
     members(text)
         .and_then(Members::into_event)
-        .map_err(|reason| {
-            // Whatever was found wrong first: what is not JSON to its end is answered as such.
-            match serde_json::from_str::<IgnoredAny>(text) {
-                Ok(_) => ParseError::unprocessable(reason),
-                Err(error) => ParseError::syntax(error),
-            }
-        })
+        .map_err(|reason| json::unreadable(text, reason))
 }
 
 /// Why a JSON text is not this event. Without a word of what it says, since it is traced.

@@ -1,6 +1,14 @@
 //! The right to handle one record for a while.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -17,12 +25,52 @@ pub struct Lease {
     pub id: RecordId,
     /// The fencing token.
     pub token: LeaseToken,
+    completing: Completing,
 }
 
 impl Lease {
     /// Names a lease.
     pub fn new(queue: Queue, id: RecordId, token: LeaseToken) -> Self {
-        Self { queue, id, token }
+        Self {
+            queue,
+            id,
+            token,
+            completing: Completing::default(),
+        }
+    }
+
+    /// A transaction of the user's is to settle this lease: from now on, whether it did is for the
+    /// store to say, not for what the handler returns. To be called by a store's `complete`, before
+    /// its first await, with the very lease of the delivery or a clone of it.
+    pub fn mark_completing(&self) {
+        self.completing.0.store(true, Ordering::Release);
+    }
+
+    /// Whether a transaction was to settle it.
+    pub(crate) fn is_completing(&self) -> bool {
+        self.completing.0.load(Ordering::Acquire)
+    }
+}
+
+/// Shared by the clones of a lease, and no part of what makes two leases equal.
+#[derive(Clone, Default)]
+struct Completing(Arc<AtomicBool>);
+
+impl PartialEq for Completing {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Completing {}
+
+impl Hash for Completing {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Debug for Completing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -1,10 +1,21 @@
 //! What a user's own tests need (feature `testing`): a store that records, the suite that decides
-//! whether something is a store, and laws to fuzz an event by.
+//! whether something is a store, laws to fuzz an event by, callbacks made by hand, and a provider
+//! that calls over real sockets.
 
+#[cfg(feature = "testing")]
+mod callback;
 pub mod conformance;
 mod fuzz;
+#[cfg(feature = "testing")]
+pub mod provider;
 mod recording;
 
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use self::{
+    callback::{CallbackBuilder, callback},
+    provider::Provider,
+};
 pub use self::{
     fuzz::fuzz_event,
     recording::{Fault, Recording},

@@ -148,6 +148,10 @@ impl<S: Inbox> Inbox for Recording<S> {
     fn manual_clock(&self) -> Option<&ManualClock> {
         self.store.manual_clock()
     }
+
+    fn commits_at_once(&self) -> usize {
+        self.store.commits_at_once()
+    }
 }
 
 impl<S: Store> Store for Recording<S> {

@@ -14,7 +14,8 @@ use tower::Service;
 
 use super::{
     Delivery, Handler, HandlerError,
-    error::{Verdict, bounded},
+    error::{Verdict, bounded, chain},
+    trouble::Failed,
 };
 use crate::{
     BoxError,
@@ -32,7 +33,7 @@ pub(crate) struct AnyHandler(Arc<dyn Seats>);
 /// A record, on its way to a handler.
 pub(super) struct Job {
     pub(super) leased: Leased,
-    pub(super) lost: watch::Receiver<bool>,
+    pub(super) held: watch::Receiver<()>,
 }
 
 /// Why an attempt failed, as it is kept.
@@ -76,12 +77,20 @@ impl AnyHandler {
     }
 
     /// Waits until the handler has room for a delivery.
-    pub(super) async fn seat(&self) -> Result<Seat, BoxError> {
-        // A user's `clone` and `poll_ready` run in here.
-        match catch_future(async { self.0.seat().await }).await {
-            Ok(seat) => seat,
-            Err(panicked) => Err(panicked.into()),
-        }
+    pub(super) async fn seat(&self) -> Result<Seat, Failed> {
+        // A user's `clone`, `poll_ready` and error run in here.
+        let seat = async {
+            let seat = self.0.seat().await;
+            seat.map_err(|error| chain(&*error))
+        };
+        let problem = match catch_future(seat).await {
+            Ok(Ok(seat)) => return Ok(seat),
+            Ok(Err(problem)) => problem,
+            Err(panicked) => panicked.to_string(),
+        };
+        Err(Failed::new(format!(
+            "the handler's service is not ready: {problem}"
+        )))
     }
 
     /// Room for one more delivery, if there is some at once.
@@ -131,7 +140,7 @@ impl From<HandlerError> for Failure {
 impl Job {
     /// Reads the event again, from the very view that the front read.
     fn open<E: Event>(self) -> Result<Delivery<E>, Failure> {
-        let Self { leased, lost } = self;
+        let Self { leased, held } = self;
         let meta = Meta::decode(&leased.meta).map_err(|error| {
             Failure::retry(format!("the record's meta cannot be read: {error}"))
         })?;
@@ -141,7 +150,7 @@ impl Job {
             &meta.headers(),
         ))
         .map_err(|error| Failure::from(HandlerError::from(error)))?;
-        Ok(Delivery::of(event, leased, meta, lost))
+        Ok(Delivery::of(event, leased, meta, held))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use super::{
-    held::Held,
+    held::{BATCH, Held},
     trouble::{Failed, Trouble, call},
 };
 use crate::{
@@ -52,11 +52,19 @@ impl Heartbeat {
     async fn beat(&self) -> Result<bool, Failed> {
         let ttl = self.clock.to_store(self.ttl);
         let extend = |lease| Settlement::new(lease, Action::Extend { ttl });
-        let batch: Vec<_> = self.held.leases().into_iter().map(extend).collect();
-        if batch.is_empty() {
-            return Ok(true);
+        let all: Vec<_> = self.held.leases().into_iter().map(extend).collect();
+        let mut beaten = Ok(true);
+        for batch in all.chunks(BATCH) {
+            match self.extend(batch).await {
+                Ok(all) => beaten = beaten.map(|before| before && all),
+                Err(failed) => beaten = Err(failed),
+            }
         }
-        let answers = call(&self.clock, self.ttl / 3, self.store.settle(&batch)).await?;
+        beaten
+    }
+
+    async fn extend(&self, batch: &[Settlement]) -> Result<bool, Failed> {
+        let answers = call(&self.clock, self.ttl / 6, self.store.settle(batch)).await?;
         if answers.len() != batch.len() {
             return Err(Failed::new("the store did not answer for each lease"));
         }

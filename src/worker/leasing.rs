@@ -7,8 +7,7 @@ use tracing::Instrument;
 
 use super::{
     any::{Failure, Job, Seat},
-    error::chain,
-    held::lossy,
+    held::{BATCH, lossy},
     jobs::About,
     retry::{part_of, random},
     run::Run,
@@ -108,17 +107,12 @@ impl Run<'_> {
             .concurrency
             .saturating_mul(HELD_PER_SLOT);
         self.held.fewer_than(most).await;
-        let room = most.saturating_sub(self.held.count());
+        let room = most.saturating_sub(self.held.count()).min(BATCH);
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
             // Nobody closes this semaphore.
             return Err(Failed::new("no handler may run any more"));
         };
-        let seat = handler.seat().await.map_err(|error| {
-            Failed::new(format!(
-                "the handler's service is not ready: {}",
-                chain(&*error)
-            ))
-        })?;
+        let seat = handler.seat().await?;
         let mut places = vec![Place { slot, seat }];
         while places.len() < room {
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
@@ -146,8 +140,8 @@ impl Run<'_> {
         // A suspect comes alone, whatever else is due.
         let full = batch.len() >= max || batch.iter().any(|leased| leased.expiries > 0);
         for leased in batch {
-            let lost = self.held.add(&leased);
-            let job = Job { leased, lost };
+            let held = self.held.add(&leased);
+            let job = Job { leased, held };
             match places.pop() {
                 Some(place) if !self.is_stopping() => self.start(job, place),
                 _ => self.release(job, Duration::ZERO),

@@ -1,6 +1,9 @@
 //! The loop of one endpoint: four small loops side by side, in one future.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -8,7 +11,12 @@ use tokio::{
 };
 
 use super::{
-    heartbeat::Heartbeat, held::Held, jobs::Jobs, purge, settling::Outbox, worker::Endpoint,
+    heartbeat::Heartbeat,
+    held::Held,
+    jobs::{About, End, Jobs},
+    purge,
+    settling::Outbox,
+    worker::Endpoint,
 };
 
 /// What the loops of one endpoint share.
@@ -17,6 +25,8 @@ pub(super) struct Run<'a> {
     pub(super) held: Arc<Held>,
     pub(super) jobs: Jobs,
     pub(super) outbox: Outbox,
+    /// Ended deliveries whose lease a transaction was to complete.
+    pub(super) asks: Mutex<VecDeque<(About, End)>>,
     /// One permit for each handler that may run.
     pub(super) slots: Arc<Semaphore>,
     /// One permit for the whole worker.
@@ -36,6 +46,7 @@ pub(super) async fn run(
         held: Arc::default(),
         jobs: Jobs::default(),
         outbox: Outbox::default(),
+        asks: Mutex::default(),
         slots: Arc::new(Semaphore::new(settings.concurrency)),
         suspects,
         stop,
@@ -59,27 +70,34 @@ pub(super) async fn run(
 }
 
 impl Run<'_> {
+    /// Ends when what was begun is settled or released, or when that takes too long.
     async fn until_stopped(&self) {
-        tokio::join!(self.lease(), self.grace());
-        // Longer would be of no use: the leases would expire meanwhile.
-        let flush = self.endpoint.settings.lease_ttl;
-        if !self.is_done_within(flush).await {
-            tracing::warn!(
+        let all = async {
+            self.lease().await;
+            self.held.fewer_than(1).await;
+            // A handler whose lease was lost still runs.
+            self.jobs.none().await;
+        };
+        tokio::select! {
+            biased;
+            () = all => {}
+            () = self.patience() => tracing::warn!(
                 endpoint = self.endpoint.queue.endpoint(),
                 unfinished = self.jobs.count(),
                 unsettled = self.held.count(),
                 "the worker ends with leases that it could not give back: their events come again when they expire",
-            );
+            ),
         }
     }
 
-    /// Lets handlers finish, and aborts those that do not.
-    async fn grace(&self) {
+    /// Lets handlers finish, aborts those that do not, and lets the store settle what is left.
+    async fn patience(&self) {
+        let Endpoint {
+            clock, settings, ..
+        } = self.endpoint;
         self.stopping().await;
-        if !self
-            .is_done_within(self.endpoint.settings.shutdown_grace)
-            .await
-        {
+        clock.sleep(settings.shutdown_grace).await;
+        if self.jobs.count() > 0 {
             tracing::info!(
                 endpoint = self.endpoint.queue.endpoint(),
                 unfinished = self.jobs.count(),
@@ -87,15 +105,8 @@ impl Run<'_> {
             );
             self.jobs.abort_all();
         }
-    }
-
-    async fn is_done_within(&self, limit: Duration) -> bool {
-        let done = async {
-            self.held.fewer_than(1).await;
-            // A handler whose lease was lost still runs.
-            self.jobs.none().await;
-        };
-        self.endpoint.clock.timeout(limit, done).await.is_some()
+        // Longer would be of no use: the leases would expire meanwhile.
+        clock.sleep(settings.lease_ttl).await;
     }
 
     /// Waits until the worker is asked to stop.

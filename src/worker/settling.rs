@@ -12,16 +12,13 @@ use tokio::sync::Notify;
 use super::{
     any::Failure,
     error::{Verdict, bounded},
-    held::lossy,
+    held::{BATCH, lossy},
     jobs::{About, End},
     retry::random,
     run::Run,
     trouble::{Failed, Trouble, call},
 };
 use crate::store::{Action, Settled, Settlement, Store};
-
-/// The most settlements of one call.
-const BATCH: usize = 1000;
 
 /// What is to be settled, in the order in which it came.
 #[derive(Debug, Default)]
@@ -70,6 +67,10 @@ impl Run<'_> {
         let mut max = BATCH;
         loop {
             self.collect().await;
+            if let Err(failed) = self.ask().await {
+                self.tell_unsettled(&mut trouble, &failed);
+                self.endpoint.clock.sleep(trouble.pause()).await;
+            }
             let batch = self.held.send(self.outbox.take(max));
             if batch.is_empty() {
                 continue;
@@ -94,12 +95,14 @@ impl Run<'_> {
                     self.rejected(&batch, &failed);
                     Vec::new()
                 }
+                Err(failed) if failed.rejected => {
+                    // One that can never be settled must not keep the others from it.
+                    max = batch.len() / 2;
+                    self.outbox.put_back(batch.into_iter());
+                    continue;
+                }
                 Err(failed) => {
                     self.tell_unsettled(&mut trouble, &failed);
-                    if failed.rejected {
-                        // One that can never be settled must not keep the others from it.
-                        max = batch.len() / 2;
-                    }
                     batch
                 }
             };
@@ -114,7 +117,7 @@ impl Run<'_> {
 
     /// Waits until there is something to settle, and collects everything that is ready.
     async fn collect(&self) {
-        while self.outbox.is_empty() {
+        while self.outbox.is_empty() && self.asks().is_empty() {
             tokio::select! {
                 (about, end) = self.jobs.next() => self.ended(about, end),
                 () = self.outbox.added.notified() => {}
@@ -130,6 +133,47 @@ impl Run<'_> {
             // Told when the lease was lost.
             return;
         }
+        if about.lease.is_completing() {
+            return self.asks().push_back((about, end));
+        }
+        self.settle_end(about, end);
+    }
+
+    fn asks(&self) -> MutexGuard<'_, VecDeque<(About, End)>> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the store what became of the leases that transactions were to complete. Their commit
+    /// alone counts: not an `Ok` after a rollback, and no error after a commit.
+    async fn ask(&self) -> Result<(), Failed> {
+        loop {
+            let Some((about, end)) = self.asks().pop_front() else {
+                return Ok(());
+            };
+            let endpoint = self.endpoint;
+            let find = endpoint.store.find(&endpoint.queue, &about.key);
+            match call(&endpoint.clock, endpoint.settings.lease_ttl, find).await {
+                Ok(Some(found)) if found.settled_by == Some(about.lease.token) => {
+                    self.held.end(about.lease.token);
+                }
+                Ok(_) => {
+                    let end = match end {
+                        End::Handled => End::Failed(Failure::retry(
+                            "the transaction that completes the event was not committed",
+                        )),
+                        End::Failed(_) | End::Aborted => end,
+                    };
+                    self.settle_end(about, end);
+                }
+                Err(failed) => {
+                    self.asks().push_front((about, end));
+                    return Err(failed);
+                }
+            }
+        }
+    }
+
+    fn settle_end(&self, about: About, end: End) {
         let action = match end {
             End::Handled => Action::Done,
             End::Aborted => Action::Release {
@@ -146,7 +190,7 @@ impl Run<'_> {
         let endpoint = self.endpoint.queue.endpoint();
         let key = lossy(&about.key);
         let attempt = about.attempt;
-        let age = clock.from_store(about.age);
+        let age = clock.of_store(about.age);
         let next = |asked| {
             let policy = &self.endpoint.settings.retry;
             policy.next(attempt, age, asked, random())

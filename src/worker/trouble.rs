@@ -44,12 +44,15 @@ pub(super) async fn call<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Failed> {
-    match clock.timeout(limit, catch_future(answer)).await {
-        Some(Ok(Ok(answer))) => Ok(answer),
-        Some(Ok(Err(error))) => Err(Failed {
+    // Told in there, because the text of an error is somebody's code too.
+    let told = async {
+        answer.await.map_err(|error| Failed {
             text: chain(&error),
             rejected: error.kind() == StoreErrorKind::Rejected,
-        }),
+        })
+    };
+    match clock.timeout(limit, catch_future(told)).await {
+        Some(Ok(answer)) => answer,
         Some(Err(panicked)) => Err(Failed::new(format!("the store {panicked}"))),
         None => Err(Failed::new(format!(
             "the store did not answer within {limit:?}"

@@ -1,15 +1,21 @@
 //! What the front answers, over real sockets: the replies, the limits, the faults.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod body;
 mod event;
+mod faults;
+mod handler;
 
 mod order;
+mod panics;
 
 mod proof;
 mod readiness;
+mod traces;
 
 use bytes::Bytes;
 use support::{SECRET, Server, serve_hyper};

@@ -61,10 +61,14 @@ async fn tokens_are_read_from_headers_too() {
         (&header, "x-token", SECRET),
         (&bearer, "authorization", authorization.as_str()),
     ] {
-        let send = |headers| request(rig.server.addr, "POST", PATH, headers, SUCCESS);
-        assert_eq!(send(&[(name, value), (name, value)]).await.status, 401);
-        assert_eq!(send(&[(name, "wrong")]).await.status, 401);
-        assert_eq!(send(&[(name, value)]).await.status, 200);
+        let send = async |headers: &[(&str, &str)]| {
+            request(rig.server.addr, "POST", PATH, headers, SUCCESS)
+                .await
+                .status
+        };
+        assert_eq!(send(&[(name, value), (name, value)]).await, 401);
+        assert_eq!(send(&[(name, "wrong")]).await, 401);
+        assert_eq!(send(&[(name, value)]).await, 200);
     }
 }
 

@@ -124,7 +124,7 @@ impl Clone for Probe {
     }
 }
 
-impl<B> Service<Request<B>> for Probe {
+impl Service<Request<Body>> for Probe {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -134,7 +134,7 @@ impl<B> Service<Request<B>> for Probe {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<B>) -> Self::Future {
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
         assert!(
             std::mem::take(&mut self.ready),
             "called without being ready"
@@ -177,14 +177,14 @@ async fn only_an_app_that_was_made_ready_is_called() {
 async fn an_app_that_fails_to_get_ready_fails_foreign_requests_only() {
     #[derive(Clone)]
     struct Broken;
-    impl<B> Service<Request<B>> for Broken {
+    impl Service<Request<Body>> for Broken {
         type Response = Response<String>;
         type Error = &'static str;
         type Future = std::future::Ready<Result<Self::Response, &'static str>>;
         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
             Poll::Ready(Err("broken"))
         }
-        fn call(&mut self, _: Request<B>) -> Self::Future {
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
             panic!("called without being ready")
         }
     }

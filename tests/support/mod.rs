@@ -1,6 +1,7 @@
 //! A server on a loopback socket, and a client that says exactly what it is told to.
 
 #![allow(
+    clippy::unwrap_used,
     dead_code,
     unreachable_pub,
     reason = "a module of its own in each test file, which uses its own part"

@@ -151,7 +151,7 @@ impl Shared {
     fn now(&self) -> Duration {
         match self.clock.as_manual() {
             Some(hands) => hands.elapsed(),
-            None => self.clock.from_store(self.origin.elapsed()),
+            None => self.clock.of_store(self.origin.elapsed()),
         }
     }
 

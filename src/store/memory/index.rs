@@ -78,8 +78,14 @@ impl Hashes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spot {
     Alive(u32),
-    Done(u32),
-    Dead(u32),
+    Settled(Ending, u32),
+}
+
+/// How a record was settled for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    Dead,
 }
 
 /// A [`Spot`] in four bytes: two bits say where, the others which.
@@ -96,8 +102,8 @@ impl Packed {
     fn new(spot: Spot) -> Self {
         let (tag, position) = match spot {
             Spot::Alive(slot) => (0, slot),
-            Spot::Done(position) => (1, position),
-            Spot::Dead(position) => (2, position),
+            Spot::Settled(Ending::Done, position) => (1, position),
+            Spot::Settled(Ending::Dead, position) => (2, position),
         };
         Self((tag << POSITION_BITS) | (position & POSITION_MASK))
     }
@@ -106,8 +112,8 @@ impl Packed {
         let position = self.0 & POSITION_MASK;
         match self.0 >> POSITION_BITS {
             0 => Spot::Alive(position),
-            1 => Spot::Done(position),
-            _ => Spot::Dead(position),
+            1 => Spot::Settled(Ending::Done, position),
+            _ => Spot::Settled(Ending::Dead, position),
         }
     }
 }
@@ -139,8 +145,9 @@ impl Index {
         let part = &mut self.parts[part(place)];
         let rehash = |packed: &Packed| place_of(packed.spot());
         let most = part.num_buckets() / 8 * 7;
-        if part.len() == part.capacity() && part.len() < most {
+        if part.len() == part.capacity() && part.len() < most / 16 * 15 {
             // What was removed left marks behind. Left alone, the table would double because of them.
+            // With few marks it may: clearing them would have to be done again too soon.
             let mut clean = HashTable::with_capacity(most);
             for packed in part.drain() {
                 clean.insert_unique(rehash(&packed), packed, rehash);
@@ -197,19 +204,19 @@ mod tests {
             hash.place & !(0xffff_ffff << 16)
         };
         let place_of = |spot| match spot {
-            Spot::Alive(id) | Spot::Done(id) | Spot::Dead(id) => in_one_part(id),
+            Spot::Alive(id) | Spot::Settled(_, id) => in_one_part(id),
         };
         let mut index = Index::new();
         for id in 0..200_000 {
-            index.insert(in_one_part(id), Spot::Done(id), place_of);
+            index.insert(in_one_part(id), Spot::Settled(Ending::Done, id), place_of);
             if id >= 800 {
                 let old = id - 800;
-                assert!(index.remove(in_one_part(old), Spot::Done(old)));
+                assert!(index.remove(in_one_part(old), Spot::Settled(Ending::Done, old)));
             }
         }
         assert_eq!(index.parts[0].num_buckets(), 1024);
         for id in 199_200..200_000 {
-            let spot = Spot::Done(id);
+            let spot = Spot::Settled(Ending::Done, id);
             assert_eq!(index.find(in_one_part(id), |it| it == spot), Some(spot));
         }
     }

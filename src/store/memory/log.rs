@@ -14,11 +14,14 @@ pub(super) struct Entry {
     digest: [u8; 8],
     /// The serial number of the last lease.
     serial: [u8; 6],
-    /// In microseconds of the store's clock.
+    /// In ticks of the store's clock.
     settled: [u8; 6],
     rank: [u8; 2],
     queue: [u8; 2],
 }
+
+/// In microseconds: six bytes of them last for 142 years.
+const TICK: u64 = 16;
 
 impl Entry {
     pub(super) fn new(
@@ -30,13 +33,13 @@ impl Entry {
         rank: Rank,
         queue: u16,
     ) -> Self {
-        let micros = u64::try_from(settled.as_micros()).unwrap_or(u64::MAX);
+        let ticks = u64::try_from(settled.as_micros()).unwrap_or(u64::MAX) / TICK;
         Self {
             hash: hash.to_bytes(),
             id,
             digest: digest.to_ne_bytes(),
             serial: low_six(serial),
-            settled: low_six(micros),
+            settled: low_six(ticks),
             rank: rank.to_ne_bytes(),
             queue: queue.to_ne_bytes(),
         }
@@ -55,7 +58,7 @@ impl Entry {
     }
 
     pub(super) fn settled(&self) -> Duration {
-        Duration::from_micros(from_six(self.settled))
+        Duration::from_micros(from_six(self.settled) * TICK)
     }
 
     pub(super) fn rank(&self) -> Rank {

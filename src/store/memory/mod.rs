@@ -1,9 +1,11 @@
 //! The store that forgets when the process ends.
 
 mod alive;
+mod forget;
 mod index;
+mod insert;
+mod lease;
 mod log;
-mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use self::{
     alive::Content,
     index::{Hashes, KeyHash, MAX_SPOTS},
-    settle::lease_end,
+    lease::lease_end,
     state::{Inner, Limits},
 };
 use super::{

@@ -40,10 +40,19 @@ async fn a_million_remembered_ids_take_at_most_64_bytes_each() {
     assert_eq!(size_of::<Entry>(), 56);
     let store = MemoryStore::new();
     let ids = 1_000_000;
-    for id in 0..ids {
-        put(&store, &format!("task-{id:019}")).await;
-        let leased = one(&store).await;
-        settle(&store, &leased.lease, Action::Done).await;
+    for batch in 0..ids / 1000 {
+        let records: Vec<_> = (0..1000)
+            .map(|id| NewRecord::new(events(), format!("task-{batch:019}-{id}"), ""))
+            .collect();
+        store.insert(&records).await.unwrap();
+        let done: Vec<_> = store
+            .lease(&events(), 1000, MINUTE)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|leased| Settlement::new(leased.lease, Action::Done))
+            .collect();
+        store.settle(&done).await.unwrap();
     }
     let inner = store.lock();
     assert_eq!(inner.remembered, ids);
@@ -77,4 +86,245 @@ async fn when_too_many_are_remembered_the_oldest_is_forgotten_first() {
     assert_eq!(state(&store, "d").await, Some(State::Done));
     let counts = store.counts(&events()).await.unwrap();
     assert_eq!((counts.done, counts.dead), (2, 0));
+}
+
+#[tokio::test]
+async fn a_full_quarantine_drops_its_oldest_counts_it_and_takes_nothing_from_the_events() {
+    let hands = Clock::manual();
+    let store = MemoryStore::with_clock(&hands)
+        .with_quarantine(2)
+        .with_capacity(1);
+    let (mine, other) = (Queue::quarantine("a"), Queue::quarantine("b"));
+    for (queue, key) in [
+        (&other, "0"),
+        (&mine, "1"),
+        (&mine, "2"),
+        (&mine, "3"),
+        (&mine, "4"),
+    ] {
+        // A delay means nothing in quarantine: the order is by arrival.
+        let record = NewRecord::new(queue.clone(), key, "{").with_due_in(MINUTE * 9);
+        let inserted = store.insert(&[record]).await.unwrap();
+        assert_eq!(inserted, [Inserted::Fresh]);
+        hands.advance(MINUTE);
+    }
+    for (key, kept) in [("1", false), ("2", false), ("3", true), ("4", true)] {
+        let found = store.find(&mine, key.as_bytes()).await.unwrap();
+        assert_eq!(found.is_some(), kept, "{key}");
+    }
+    let counts = store.counts(&mine).await.unwrap();
+    assert_eq!((counts.pending, counts.dropped), (2, 2));
+    let counts = store.counts(&other).await.unwrap();
+    assert_eq!((counts.pending, counts.dropped), (1, 0));
+    assert_eq!(put(&store, "event").await, Inserted::Fresh);
+    assert_eq!(put(&store, "another").await, Inserted::Full);
+
+    let retention = Retention::default().with_quarantine(MINUTE * 2);
+    assert_eq!(store.purge(&retention).await.unwrap().records, 2);
+    let counts = store.counts(&mine).await.unwrap();
+    assert_eq!((counts.pending, counts.dropped), (1, 2), "age is no drop");
+}
+
+#[tokio::test]
+async fn only_the_newest_done_and_dead_records_keep_their_bodies() {
+    let store = MemoryStore::new().with_bodies(2);
+    for key in ["a", "b", "c"] {
+        put(&store, key).await;
+        let leased = one(&store).await;
+        settle(&store, &leased.lease, Action::Done).await;
+    }
+    put(&store, "letter").await;
+    let leased = one(&store).await;
+    let reason = "given up".to_owned();
+    settle(&store, &leased.lease, Action::Dead { reason }).await;
+    for (key, body) in [
+        ("a", None),
+        ("b", Some("b")),
+        ("c", Some("c")),
+        ("letter", Some("letter")),
+    ] {
+        let found = store.find(&events(), key.as_bytes()).await.unwrap();
+        let found = found.expect("it is remembered");
+        assert_eq!(found.body.as_deref(), body.map(str::as_bytes), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_stored_body_is_no_slice_of_the_buffer_it_came_in() {
+    let store = MemoryStore::new();
+    let buffer = Bytes::from(vec![b'x'; 64 * 1024]);
+    let mut record = NewRecord::new(events(), buffer.slice(..3), buffer.slice(3..6));
+    record.meta = buffer.slice(6..9);
+    store.insert(&[record]).await.unwrap();
+    assert!(buffer.is_unique(), "the store holds on to the buffer");
+    let leased = one(&store).await;
+    assert_eq!((leased.body.len(), leased.meta.len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_purge_works_in_steps_of_at_most_a_thousand_records() {
+    let hands = Clock::manual();
+    let store = MemoryStore::with_clock(&hands);
+    for id in 0..2500 {
+        put(&store, &id.to_string()).await;
+        let leased = one(&store).await;
+        settle(&store, &leased.lease, Action::Done).await;
+    }
+    hands.advance(MINUTE);
+    for retention in [
+        Retention::default().with_bodies(MINUTE),
+        Retention::default().with_keys(MINUTE),
+    ] {
+        let mut steps = Vec::new();
+        loop {
+            let step = store.purge(&retention).await.unwrap();
+            steps.push(step.records);
+            if !step.more {
+                break;
+            }
+        }
+        assert_eq!(steps, [1000, 1000, 500]);
+    }
+    let counts = store.counts(&events()).await.unwrap();
+    assert_eq!(counts.done, 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_finds_its_place_in_a_full_store() {
+    let store = MemoryStore::new().with_capacity(1);
+    put(&store, "failure").await;
+    let leased = one(&store).await;
+    settle(&store, &leased.lease, Action::Done).await;
+    put(&store, "waiting").await;
+    assert_eq!(put(&store, "new").await, Inserted::Full);
+    let success = NewRecord::new(events(), "failure", "success").with_rank(1);
+    let inserted = store.insert(&[success]).await.unwrap();
+    assert_eq!(inserted, [Inserted::Upgraded]);
+    let counts = store.counts(&events()).await.unwrap();
+    assert_eq!((counts.pending, counts.done), (2, 0));
+    let old = store.lock().done.payload(0).is_some();
+    assert!(!old, "the old body is kept, and nobody can find it");
+}
+
+#[tokio::test]
+async fn what_upgrades_leave_behind_is_swept_and_nothing_else_is_forgotten() {
+    let store = MemoryStore::new().with_remembered(10).with_bodies(3);
+    for round in 0..100u16 {
+        for key in 0..5 {
+            let key = key.to_string();
+            let record = NewRecord::new(events(), key.clone(), key).with_rank(round);
+            let inserted = store.insert(&[record]).await.unwrap();
+            let promised = if round == 0 {
+                Inserted::Fresh
+            } else {
+                Inserted::Upgraded
+            };
+            assert_eq!(inserted, [promised], "round {round}");
+            let leased = one(&store).await;
+            let action = if round % 2 == 0 {
+                Action::Done
+            } else {
+                let reason = String::new();
+                Action::Dead { reason }
+            };
+            settle(&store, &leased.lease, action).await;
+        }
+    }
+    let inner = store.lock();
+    assert_eq!(inner.remembered, 5);
+    assert!(inner.done.len() + inner.dead.len() <= 20);
+}
+
+#[tokio::test]
+async fn counts_tell_what_is_waiting_held_and_settled() {
+    let hands = Clock::manual();
+    let store = MemoryStore::with_clock(&hands);
+    for key in ["done", "dead", "held", "expired", "waiting"] {
+        put(&store, key).await;
+    }
+    let leased = store.lease(&events(), 3, MINUTE * 2).await.unwrap();
+    let expired = one(&store).await;
+    assert_eq!(expired.key, "expired");
+    settle(&store, &leased[0].lease, Action::Done).await;
+    let reason = String::new();
+    settle(&store, &leased[1].lease, Action::Dead { reason }).await;
+    hands.advance(MINUTE);
+    let counts = store.counts(&events()).await.unwrap();
+    assert_eq!((counts.pending, counts.leased), (2, 1));
+    assert_eq!((counts.done, counts.dead), (1, 1));
+    let none = store.counts(&Queue::tracked("music-video")).await.unwrap();
+    assert_eq!(none, Counts::default());
+}
+
+#[tokio::test]
+async fn a_token_of_another_store_settles_nothing() {
+    let (store, other) = (MemoryStore::new(), MemoryStore::new());
+    for store in [&store, &other] {
+        put(store, "task").await;
+    }
+    let (mine, theirs) = (one(&store).await, one(&other).await);
+    assert_eq!(
+        settle(&store, &theirs.lease, Action::Done).await,
+        Settled::Stale
+    );
+    assert_eq!(
+        settle(&store, &mine.lease, Action::Done).await,
+        Settled::Applied
+    );
+}
+
+#[test]
+fn nothing_of_an_event_is_in_the_debug_text() {
+    assert_eq!(format!("{:?}", MemoryStore::new()), "MemoryStore { .. }");
+}
+
+#[tokio::test]
+async fn a_repeated_disown_is_applied_whatever_other_keys_there_are() {
+    let store = MemoryStore::new();
+    for id in 0..20_000 {
+        put(&store, &id.to_string()).await;
+    }
+    while let Some(leased) = store.lease(&events(), 1, MINUTE).await.unwrap().pop() {
+        for _ in 0..2 {
+            let settled = settle(&store, &leased.lease, Action::Disown).await;
+            assert_eq!(settled, Settled::Applied, "{:?}", leased.key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_is_kept_for_its_time_even_after_decades_of_turned_time() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let hands = Clock::manual();
+    let store = MemoryStore::with_clock(&hands);
+    hands.advance(year * 50);
+    put(&store, "task").await;
+    let leased = one(&store).await;
+    settle(&store, &leased.lease, Action::Done).await;
+    let retention = Retention::default().with_keys(MINUTE);
+    store.purge(&retention).await.unwrap();
+    assert_eq!(state(&store, "task").await, Some(State::Done));
+    hands.advance(MINUTE);
+    store.purge(&retention).await.unwrap();
+    assert_eq!(state(&store, "task").await, None);
+}
+
+#[tokio::test]
+async fn what_lives_again_remembers_who_settled_it() {
+    let store = MemoryStore::new();
+    put(&store, "task").await;
+    let leased = one(&store).await;
+    settle(&store, &leased.lease, Action::Done).await;
+    let success = NewRecord::new(events(), "task", "success").with_rank(1);
+    store.insert(&[success]).await.unwrap();
+    let found = store.find(&events(), b"task").await.unwrap();
+    let found = found.expect("it lives again");
+    assert_eq!(found.state, State::Pending);
+    assert_eq!(found.settled_by, Some(leased.lease.token));
+    assert_eq!(
+        settle(&store, &leased.lease, Action::Done).await,
+        Settled::Applied,
+        "a repeat of the last settlement"
+    );
+    assert_eq!(state(&store, "task").await, Some(State::Pending));
 }

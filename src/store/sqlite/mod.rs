@@ -145,6 +145,8 @@ impl SqliteStore {
         transaction: &mut SqliteConnection,
         lease: &Lease,
     ) -> Result<(), CompleteError> {
+        // Before anything is awaited: from here on, only the commit says that the event is done.
+        lease.mark_completing();
         complete::complete(transaction, lease).await
     }
 

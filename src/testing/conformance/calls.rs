@@ -16,7 +16,7 @@ pub(super) const SHORT: Duration = Duration::from_millis(40);
 /// What never ends while a clause runs.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 /// Nothing takes that long.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Calls to one store, on behalf of one clause.
 pub(super) struct Calls<S> {

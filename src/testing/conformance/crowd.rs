@@ -140,6 +140,8 @@ pub async fn inserting_and_extending_go_on_while_others_lease_and_settle<F: Fixt
                 format!("a repeat among others: promised a duplicate, seen {answer:?}")
             });
             probe.applied(&held, Action::Extend { ttl: LONG }).await;
+            // So that a store that never waits lets the others in too.
+            tokio::task::yield_now().await;
         }
     };
     tokio::join!(probe.all(busy), beats);

@@ -102,10 +102,10 @@ pub async fn a_suspect_is_leased_alone<F: Fixture>(fixture: &F) -> Outcome {
         .await;
     let leased = probe.lease(&events(), 2, SHORT).await;
     probe.same("two records that are due", leased.len(), 2);
+    // Due before the suspects, and after them.
+    probe.insert(&[event("new 1"), event("new 2")]).await;
     probe.pass(SHORT).await;
-    probe
-        .insert(&[event("new 1"), event("new 2"), event("new 3")])
-        .await;
+    probe.insert(&[event("new 3")]).await;
 
     let mut seen = HashSet::new();
     for _ in 0..50 {
@@ -160,11 +160,11 @@ pub async fn extending_keeps_a_lease<F: Fixture>(fixture: &F) -> Outcome {
 /// What has waited longest since it fell due comes first, and among equals what came first.
 pub async fn leases_are_in_order_of_due_time_then_sequence<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
+    let batch: Vec<_> = (0..20).map(|n| event(format!("at once {n:02}"))).collect();
+    probe.insert(&batch).await;
     let later = event("due later").with_due_in(SHORT * 2);
     let sooner = event("due sooner").with_due_in(SHORT);
     probe.insert(&[later, sooner]).await;
-    let batch: Vec<_> = (0..20).map(|n| event(format!("at once {n:02}"))).collect();
-    probe.insert(&batch).await;
     probe.pass(SHORT * 2).await;
     let mut keys = Vec::new();
     for _ in 0..8 {

@@ -1,0 +1,176 @@
+//! What is traced: every refusal and failure, never a secret, and never more than a disk can take.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tracing::Level;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    rig,
+    support::{PATH, SECRET, SUCCESS, post, request, url},
+};
+
+/// Everything that is traced while a test runs.
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<Vec<u8>>>);
+
+impl Capture {
+    /// Captures what this thread traces: the tests' runtimes have one thread.
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let capture = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(capture.clone())
+            .finish();
+        (capture, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn lines(&self, needle: &str) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .filter(|line| line.contains(needle) && line.contains("tower_callback"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        self.lines("").join("\n")
+    }
+}
+
+impl io::Write for Capture {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Capture {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_missing_proof_is_traced_at_debug_and_a_wrong_one_is_a_warning() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig().await;
+    post(rig.server.addr, PATH, SUCCESS).await;
+    post(rig.server.addr, &format!("{PATH}?token=wrong"), SUCCESS).await;
+    let refused = capture.lines("callback refused");
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(
+        refused[0].contains("DEBUG") && refused[0].contains("missing"),
+        "{refused:?}"
+    );
+    assert!(
+        refused[1].contains("WARN") && refused[1].contains("mismatch"),
+        "{refused:?}"
+    );
+    for line in refused {
+        assert!(
+            line.contains("music-video") && line.contains("status=401"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_tokens_is_a_handful_of_warnings() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig().await;
+    let start = std::time::Instant::now();
+    for _ in 0..200 {
+        post(rig.server.addr, &format!("{PATH}?token=wrong"), SUCCESS).await;
+    }
+    let warnings = capture.lines("WARN").len() as u64;
+    let allowed = start.elapsed().as_secs() + 2;
+    // One more says that the store is volatile.
+    assert!(
+        warnings <= allowed + 1,
+        "{warnings} warnings in {:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_near_miss_on_the_path_is_a_warning() {
+    use tower::Layer;
+    let (capture, _guard) = Capture::start();
+    let rig = rig().await;
+    let app = rig
+        .service
+        .layer(PATH)
+        .unwrap()
+        .layer(tower::service_fn(crate::support::inner));
+    let server = crate::serve_hyper(app).await;
+    post(server.addr, &url().replace("music", "Music"), SUCCESS).await;
+    let lines = capture.lines("mistyped");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("WARN"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_volatile_store_is_a_warning_when_an_endpoint_is_built_on_it() {
+    let (capture, _guard) = Capture::start();
+    let _rig = rig().await;
+    assert_eq!(capture.lines("volatile").len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeat_with_other_bytes_is_traced() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig().await;
+    rig.send(SUCCESS).await;
+    rig.send(SUCCESS).await;
+    assert_eq!(capture.lines("other bytes").len(), 0);
+    rig.send(SUCCESS.replace("v.mp4", "w.mp4")).await;
+    assert_eq!(capture.lines("other bytes").len(), 1);
+}
+
+/// A word that appears in no trace, `Debug` output or answer, wherever a caller puts it.
+#[tokio::test]
+async fn neither_secrets_nor_bodies_are_traced_or_echoed() {
+    const CANARY: &str = "canary-5f3c";
+    let (capture, _guard) = Capture::start();
+    let rig = rig().await;
+    let good = CANARY_BODY.replace("CANARY", CANARY);
+    let headers = [
+        ("authorization", CANARY),
+        ("x-canary", CANARY),
+        ("content-type", "text/canary-5f3c"),
+    ];
+    let mut answers = Vec::new();
+    for target in [
+        url(),
+        format!("{PATH}/{CANARY}?token={CANARY}"),
+        format!("{PATH}?{CANARY}"),
+    ] {
+        for method in ["POST", "GET"] {
+            for body in [
+                good.as_str(),
+                CANARY,
+                &format!("{{\"code\":\"{CANARY}\"}}"),
+                &good[..40],
+            ] {
+                answers.push(request(rig.server.addr, method, &target, &headers, body).await);
+            }
+        }
+    }
+    assert!(capture.lines("callback").len() > 3, "it was traced at all");
+    let shown = format!("{}\n{answers:?}\n{:?}", capture.text(), rig.service);
+    assert!(!shown.contains(CANARY), "{shown}");
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+const CANARY_BODY: &str =
+    r#"{"code":400,"msg":"CANARY","data":{"task_id":"CANARY","video_url":"CANARY"}}"#;

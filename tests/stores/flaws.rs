@@ -1,0 +1,469 @@
+//! A memory store that was broken on purpose, in one of many ways.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::Mutex as AsyncMutex;
+use tower_callback::{
+    clock::{Clock, ManualClock},
+    store::{
+        Action, Durability, Found, Inbox, Inserted, Lease, LeaseToken, Leased, MemoryStore,
+        NewRecord, Purged, Queue, QueueKind, RecordId, Retention, Settled, Settlement, State,
+        Store, StoreError,
+    },
+    testing::conformance::Fixture,
+};
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    None,
+    SameIdIsADuplicate,
+    DuplicatesAreFresh,
+    RepeatsRevive,
+    DiffersIsNotTold,
+    BatchForgetsItself,
+    AnswersInReverse,
+    KeysAreJoined,
+    KeysAreCollated,
+    QuarantineIsLeased,
+    FullForgetsDuplicates,
+    FullCannotSettle,
+    FindForgetsTheToken,
+    FindSaysDoneEarly,
+    KeysAreText,
+    BodiesAreCut,
+    UpgradeKeepsAttempts,
+    UpgradeLeavesWhatIsSettled,
+    LastOneWins,
+    UpgradeIsDueAtOnce,
+    SettlementEndsNewerContent,
+    UpgradeForgetsItsDelay,
+    TokenIsTheRecord,
+    LeaseIsOnlyALook,
+    ReleaseCounts,
+    ExpiryIsNotCounted,
+    SuspectsComeTogether,
+    ExtendIsIgnored,
+    NewestFirst,
+    OldestFirst,
+    DelaysAreForgotten,
+    AgeIsATimeOfDay,
+    ExpiredIsStale,
+    FencingIsIgnored,
+    RepeatsAreStale,
+    OneStaleSpoilsAll,
+    DisownIsDone,
+    PurgeCountsFromInsert,
+    PurgeTakesPending,
+    BodiesAreKept,
+    ChecksThenActs,
+    LocksInOrderOfTheBatch,
+    ExtendIsBusy,
+    LosesSome,
+    LeasesSomeTwice,
+    InsertsInTwoSteps,
+    ReopensEmpty,
+    ReopeningEndsLeases,
+}
+
+pub(super) struct Flawed(pub(super) Flaw);
+
+impl Fixture for Flawed {
+    type Store = FlawedStore;
+
+    async fn open(&self) -> FlawedStore {
+        FlawedStore::new(self.0, MemoryStore::with_clock(&Clock::manual()))
+    }
+
+    async fn open_bounded(&self, records: usize) -> Option<FlawedStore> {
+        let store = MemoryStore::with_clock(&Clock::manual()).with_capacity(records);
+        Some(FlawedStore::new(self.0, store))
+    }
+
+    async fn reopen(&self, store: FlawedStore) -> Option<FlawedStore> {
+        let held: Vec<_> = store.notes().leases.values().cloned().collect();
+        if self.0 == Flaw::ReopeningEndsLeases {
+            for lease in held {
+                let after = Duration::ZERO;
+                let release = Settlement::new(lease, Action::Release { after });
+                store.store.settle(&[release]).await.unwrap();
+            }
+        }
+        Some(match self.0 {
+            Flaw::ReopensEmpty => self.open().await,
+            flaw => FlawedStore::new(flaw, store.store),
+        })
+    }
+}
+
+pub(super) struct FlawedStore {
+    flaw: Flaw,
+    store: MemoryStore,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    inserts: usize,
+    ids: HashSet<RecordId>,
+    attempts: HashMap<Bytes, u32>,
+    keys: HashMap<LeaseToken, Bytes>,
+    /// The last lease of a key.
+    leases: HashMap<Bytes, Lease>,
+    settled: HashSet<LeaseToken>,
+    first_insert: Option<Duration>,
+    full: bool,
+    locks: HashMap<Bytes, Arc<AsyncMutex<()>>>,
+}
+
+impl FlawedStore {
+    fn new(flaw: Flaw, store: MemoryStore) -> Self {
+        Self {
+            flaw,
+            store,
+            notes: Mutex::default(),
+        }
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.store.manual_clock().unwrap().elapsed()
+    }
+
+    /// Where the store keeps a key.
+    fn place(&self, queue: &Queue, key: &[u8]) -> (Queue, Bytes) {
+        match self.flaw {
+            Flaw::KeysAreJoined => {
+                let joined = [queue.endpoint().as_bytes(), b":", key].concat();
+                (Queue::new("all", queue.kind()), joined.into())
+            }
+            Flaw::KeysAreCollated => (queue.clone(), key.to_ascii_lowercase().into()),
+            Flaw::KeysAreText => {
+                let text = String::from_utf8_lossy(key).into_owned();
+                (queue.clone(), text.into())
+            }
+            Flaw::QuarantineIsLeased if queue.kind() == QueueKind::Quarantine => {
+                let endpoint = format!("{} quarantine", queue.endpoint());
+                (Queue::tracked(endpoint), Bytes::copy_from_slice(key))
+            }
+            _ => (queue.clone(), Bytes::copy_from_slice(key)),
+        }
+    }
+
+    async fn know(&self, record: &NewRecord) -> Option<Found> {
+        self.store.find(&record.queue, &record.key).await.unwrap()
+    }
+
+    async fn insert_one(&self, original: &NewRecord, batch: &[RecordId]) -> Inserted {
+        let mut record = original.clone();
+        (record.queue, record.key) = self.place(&record.queue, &record.key);
+        let known = self.know(&record).await;
+        let is_new = {
+            let mut notes = self.notes();
+            notes.inserts += 1;
+            notes.first_insert.get_or_insert(self.elapsed());
+            notes.ids.insert(record.id)
+        };
+        match self.flaw {
+            Flaw::BodiesAreCut => record.body.truncate(64 * 1024),
+            Flaw::DelaysAreForgotten => record.due_in = Duration::ZERO,
+            Flaw::UpgradeForgetsItsDelay if known.is_some() => record.due_in = Duration::ZERO,
+            Flaw::LastOneWins => record.rank = known.as_ref().map_or(0, |known| known.rank + 1),
+            Flaw::RepeatsRevive if known.as_ref().is_some_and(|k| k.state == State::Done) => {
+                let mut revived = record.clone();
+                revived.rank += 1;
+                self.store.insert(&[revived]).await.unwrap();
+            }
+            Flaw::UpgradeLeavesWhatIsSettled => {
+                if let Some(known) = &known
+                    && known.rank < record.rank
+                    && matches!(known.state, State::Done | State::Dead)
+                {
+                    return Inserted::Duplicate {
+                        id: known.id,
+                        rank: known.rank,
+                        state: known.state,
+                        differs: true,
+                    };
+                }
+            }
+            Flaw::LosesSome if self.notes().inserts.is_multiple_of(97) => return Inserted::Fresh,
+            Flaw::ChecksThenActs if known.is_none() => {
+                tokio::task::yield_now().await;
+                self.store.insert(&[record]).await.unwrap();
+                return Inserted::Fresh;
+            }
+            Flaw::InsertsInTwoSteps => {
+                if !is_new {
+                    return Inserted::Fresh;
+                }
+                tokio::task::yield_now().await;
+            }
+            _ => {}
+        }
+        let answer = self.store.insert(&[record.clone()]).await.unwrap()[0];
+        match (self.flaw, answer) {
+            (Flaw::SameIdIsADuplicate, Inserted::Fresh) if !is_new => Inserted::Duplicate {
+                id: record.id,
+                rank: record.rank,
+                state: State::Pending,
+                differs: false,
+            },
+            (Flaw::DuplicatesAreFresh, Inserted::Duplicate { .. }) => Inserted::Fresh,
+            (Flaw::BatchForgetsItself, Inserted::Duplicate { id, .. }) if batch.contains(&id) => {
+                Inserted::Fresh
+            }
+            (
+                Flaw::DiffersIsNotTold,
+                Inserted::Duplicate {
+                    id, rank, state, ..
+                },
+            ) => Inserted::Duplicate {
+                id,
+                rank,
+                state,
+                differs: false,
+            },
+            (Flaw::UpgradeIsDueAtOnce, Inserted::Upgraded) => {
+                let lease = self.notes().leases.get(&record.key).cloned();
+                if let Some(lease) = lease {
+                    let after = Duration::ZERO;
+                    let release = Settlement::new(lease, Action::Release { after });
+                    self.store.settle(&[release]).await.unwrap();
+                }
+                answer
+            }
+            _ => answer,
+        }
+    }
+
+    async fn settle_one(&self, settlement: &Settlement) -> Settled {
+        let mut settlement = settlement.clone();
+        let key = self.notes().keys.get(&settlement.lease.token).cloned();
+        let last = key
+            .as_ref()
+            .and_then(|key| self.notes().leases.get(key).cloned());
+        let (queue, _) = self.place(&settlement.lease.queue, b"");
+        let found = match &key {
+            Some(key) => self.store.find(&queue, key).await.unwrap(),
+            None => None,
+        };
+        let extends = matches!(settlement.action, Action::Extend { .. });
+        match self.flaw {
+            Flaw::TokenIsTheRecord | Flaw::FencingIsIgnored => {
+                if let Some(last) = &last {
+                    settlement.lease = last.clone();
+                }
+            }
+            Flaw::ReleaseCounts => {
+                if let Action::Release { after } = settlement.action {
+                    let error = String::new();
+                    settlement.action = Action::RetryIn { after, error };
+                }
+            }
+            Flaw::DisownIsDone if settlement.action == Action::Disown => {
+                settlement.action = Action::Done;
+            }
+            Flaw::ExtendIsIgnored if extends => return Settled::Applied,
+            Flaw::ExtendIsBusy if extends && self.notes().leases.len() > 1 => {
+                return Settled::Busy;
+            }
+            Flaw::ExpiredIsStale
+                if found
+                    .as_ref()
+                    .is_some_and(|found| found.state == State::Pending) =>
+            {
+                return Settled::Stale;
+            }
+            Flaw::RepeatsAreStale
+                if !extends && !self.notes().settled.insert(settlement.lease.token) =>
+            {
+                return Settled::Stale;
+            }
+            _ => {}
+        }
+        let newer = found.is_some_and(|found| found.id != settlement.lease.id);
+        let lease = settlement.lease.clone();
+        let settled = self.store.settle(&[settlement]).await.unwrap()[0];
+        if self.has(Flaw::SettlementEndsNewerContent) && newer && settled == Settled::Applied {
+            let leased = self.store.lease(&lease.queue, 1, Duration::MAX).await;
+            for leased in leased.unwrap() {
+                let done = Settlement::new(leased.lease, Action::Done);
+                self.store.settle(&[done]).await.unwrap();
+            }
+        }
+        settled
+    }
+}
+
+impl Inbox for FlawedStore {
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
+
+    async fn insert(&self, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
+        let mut held = Vec::new();
+        if self.has(Flaw::LocksInOrderOfTheBatch) {
+            for record in records {
+                let lock = Arc::clone(self.notes().locks.entry(record.key.clone()).or_default());
+                // Twice the same key in one batch is another flaw.
+                held.push(lock.lock_owned().await);
+                tokio::task::yield_now().await;
+            }
+        }
+        let batch: Vec<_> = records.iter().map(|record| record.id).collect();
+        let mut answers = Vec::new();
+        for record in records {
+            answers.push(self.insert_one(record, &batch).await);
+        }
+        let full = answers.contains(&Inserted::Full);
+        if full {
+            self.notes().full = true;
+        }
+        if full && self.has(Flaw::FullForgetsDuplicates) {
+            answers.fill(Inserted::Full);
+        }
+        if self.has(Flaw::AnswersInReverse) {
+            answers.reverse();
+        }
+        Ok(answers)
+    }
+
+    fn manual_clock(&self) -> Option<&ManualClock> {
+        self.store.manual_clock()
+    }
+}
+
+impl Store for FlawedStore {
+    async fn lease(
+        &self,
+        queue: &Queue,
+        max: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let (queue, _) = self.place(queue, b"");
+        let wanted = if self.has(Flaw::OldestFirst) {
+            1000
+        } else {
+            max
+        };
+        let mut leased = self.store.lease(&queue, wanted, ttl).await?;
+        match self.flaw {
+            Flaw::SuspectsComeTogether => {
+                while leased.len() < max {
+                    let more = self.store.lease(&queue, max - leased.len(), ttl).await?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    leased.extend(more);
+                }
+            }
+            Flaw::NewestFirst => leased.reverse(),
+            Flaw::OldestFirst => {
+                leased.sort_by_key(|leased| std::cmp::Reverse(leased.age));
+                for rest in leased.drain(max.min(leased.len())..) {
+                    let after = Duration::ZERO;
+                    let release = Settlement::new(rest.lease, Action::Release { after });
+                    self.store.settle(&[release]).await?;
+                }
+            }
+            Flaw::LeaseIsOnlyALook => {
+                for leased in &leased {
+                    let after = Duration::ZERO;
+                    let release = Action::Release { after };
+                    let release = Settlement::new(leased.lease.clone(), release);
+                    self.store.settle(&[release]).await?;
+                }
+            }
+            Flaw::LeasesSomeTwice if leased.len() > 3 => {
+                let again = leased[0].clone();
+                leased[1] = again;
+            }
+            _ => {}
+        }
+        let mut notes = self.notes();
+        for leased in &mut leased {
+            let attempt = notes.attempts.entry(leased.key.clone()).or_default();
+            *attempt += 1;
+            match self.flaw {
+                Flaw::UpgradeKeepsAttempts => leased.attempt = *attempt,
+                Flaw::ExpiryIsNotCounted => leased.expiries = 0,
+                Flaw::AgeIsATimeOfDay => leased.age = std::time::UNIX_EPOCH.elapsed().unwrap(),
+                _ => {}
+            }
+            notes
+                .leases
+                .insert(leased.key.clone(), leased.lease.clone());
+            if self.has(Flaw::TokenIsTheRecord) {
+                leased.lease.token = LeaseToken::from_bytes(leased.lease.id.to_bytes());
+            }
+            notes.keys.insert(leased.lease.token, leased.key.clone());
+        }
+        Ok(leased)
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        if self.has(Flaw::FullCannotSettle) && self.notes().full {
+            return Err(StoreError::unavailable("no space left"));
+        }
+        let mut answers = Vec::new();
+        for settlement in settlements {
+            answers.push(self.settle_one(settlement).await);
+        }
+        if self.has(Flaw::OneStaleSpoilsAll) && answers.contains(&Settled::Stale) {
+            answers.fill(Settled::Stale);
+        }
+        Ok(answers)
+    }
+
+    async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
+        let (queue, key) = self.place(queue, key);
+        let mut found = self.store.find(&queue, &key).await?;
+        if let Some(found) = &mut found {
+            match self.flaw {
+                Flaw::FindForgetsTheToken => found.settled_by = None,
+                Flaw::FindSaysDoneEarly if found.state == State::Leased => {
+                    found.state = State::Done;
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn purge(&self, retention: &Retention) -> Result<Purged, StoreError> {
+        let mut retention = *retention;
+        match self.flaw {
+            Flaw::PurgeCountsFromInsert => {
+                let inserted = self.notes().first_insert.unwrap_or_default();
+                if self.elapsed() - inserted >= retention.keys {
+                    retention = retention.with_keys(Duration::ZERO);
+                }
+            }
+            Flaw::PurgeTakesPending => {
+                for queue in [Queue::events("conformance")] {
+                    let leased = self.store.lease(&queue, 1000, Duration::MAX).await?;
+                    for leased in leased {
+                        let disown = Settlement::new(leased.lease, Action::Disown);
+                        self.store.settle(&[disown]).await?;
+                    }
+                }
+            }
+            Flaw::BodiesAreKept => retention = retention.with_bodies(Duration::MAX),
+            _ => {}
+        }
+        self.store.purge(&retention).await
+    }
+}
