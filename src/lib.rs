@@ -134,3 +134,8 @@ pub use self::{
 
 /// Any error, as tower writes it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The code in the README is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
