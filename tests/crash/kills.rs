@@ -46,7 +46,15 @@ async fn kill_and_look(mode: Mode, crashes: u64, seed: u64) -> Result<(), Failed
     let acks = Acks::default();
     let stop = Arc::new(AtomicBool::new(false));
     let lanes: Vec<_> = (0..LANES)
-        .map(|lane| call(place.url(), lane, random.u64(..), acks.clone(), stop.clone()))
+        .map(|lane| {
+            call(
+                place.url(),
+                lane,
+                random.u64(..),
+                acks.clone(),
+                stop.clone(),
+            )
+        })
         .map(tokio::spawn)
         .collect();
 

@@ -58,7 +58,8 @@ impl Witness {
     async fn look_into(&mut self, database: &std::path::Path, acks: &HashMap<String, u16>) {
         let integrity = integrity(database).await;
         if integrity != "ok" {
-            self.wrongs.push(format!("the file is damaged: {integrity}"));
+            self.wrongs
+                .push(format!("the file is damaged: {integrity}"));
         }
         let store = open(database).await;
         let mut conn = connect(database).await;
@@ -87,7 +88,11 @@ impl Witness {
                     .await
                     .unwrap();
                 if effects.get::<i64, _>(0) != 1 {
-                    self.wrong("is done, and its effect was not applied once", task, found.rank);
+                    self.wrong(
+                        "is done, and its effect was not applied once",
+                        task,
+                        found.rank,
+                    );
                 }
             }
         }
@@ -108,7 +113,11 @@ impl Witness {
 
     fn begin(&mut self, task: String, rank: u16) {
         self.begins += 1;
-        if self.settled.get(&task).is_some_and(|settled| *settled >= rank) {
+        if self
+            .settled
+            .get(&task)
+            .is_some_and(|settled| *settled >= rank)
+        {
             self.wrong("was handled again after it was settled", &task, rank);
         }
         if self.begun.get(&task).is_some_and(|begun| *begun > rank) {
@@ -128,7 +137,8 @@ impl Witness {
         let store = open(&place.database()).await;
         let counts = counts(&store).await;
         if counts.dead > 0 {
-            self.wrongs.push(format!("{} events were given up", counts.dead));
+            self.wrongs
+                .push(format!("{} events were given up", counts.dead));
         }
         drop(store);
         if self.mode == Mode::ExactlyOnce {

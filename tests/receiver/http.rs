@@ -29,7 +29,8 @@ pub fn post(to: SocketAddr, body: &[u8]) -> io::Result<Reply> {
     stream.read_to_string(&mut answer)?;
     let answer = answer.to_ascii_lowercase();
     let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other("the connection ended without an answer"))?;
+    let status =
+        status.ok_or_else(|| io::Error::other("the connection ended without an answer"))?;
     Ok(Reply {
         status,
         retry_after: answer.contains("\r\nretry-after:"),

@@ -11,7 +11,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, query, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Connection, Row, SqliteConnection, query, sqlite::SqliteConnectOptions,
+};
 use tempfile::TempDir;
 use tower_callback::store::{Counts, Inspect, Queue, SqliteStore};
 
@@ -198,12 +200,6 @@ impl Receiver {
         let pid = Pid::from_raw(i32::try_from(self.serving()).unwrap()).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
         self.child.take().unwrap().wait().unwrap();
-    }
-
-    /// Waits until it ends by itself.
-    pub fn wait(mut self) {
-        let mut child = self.child.take().unwrap();
-        wait_for("the receiver ends", || child.try_wait().unwrap().is_some());
     }
 
     fn end(&mut self) {

@@ -1,12 +1,6 @@
 //! Stores that are watched, and stores that are wrong.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    slice,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, slice, sync::Mutex, time::Duration};
 
 use sqlx::{
     Executor, SqlitePool, query,
@@ -153,7 +147,10 @@ impl Inbox for Careless {
                 .await
                 .map_err(StoreError::unavailable)?;
         }
-        transaction.commit().await.map_err(StoreError::unavailable)?;
+        transaction
+            .commit()
+            .await
+            .map_err(StoreError::unavailable)?;
         Ok(vec![Inserted::Fresh; records.len()])
     }
 }
