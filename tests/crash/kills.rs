@@ -41,7 +41,6 @@ async fn kill_and_look(mode: Mode, crashes: u64, seed: u64) -> Result<(), Failed
     setup.handler_ms = 25;
     setup.failing = 10;
     setup.lease_ttl_ms = 1_000;
-    setup.tells_phase = true;
 
     let acks = Acks::default();
     let stop = Arc::new(AtomicBool::new(false));

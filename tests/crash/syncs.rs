@@ -74,7 +74,6 @@ fn calls(trace: &Path) -> Vec<Call> {
 
 fn front(place: &Place, mode: Mode) -> Setup {
     let mut setup = place.setup(mode);
-    setup.tells_phase = true;
     setup.worker = false;
     setup
 }
@@ -82,7 +81,7 @@ fn front(place: &Place, mode: Mode) -> Setup {
 /// Sends callbacks and looks at the order of writes, syncs and answers.
 fn watch(mode: Mode, holds: bool) -> Result<(), Failed> {
     let place = Place::new();
-    let trace = place.file("trace");
+    let trace = place.note("trace");
     let receiver = place.start_under(&strace::tracing(&trace), &front(&place, mode));
     receiver.serving();
     let tasks: Vec<_> = (0..TASKS).map(|task| format!("task-{task:04}")).collect();
@@ -96,7 +95,7 @@ fn watch(mode: Mode, holds: bool) -> Result<(), Failed> {
             });
         }
     });
-    receiver.kill_below();
+    receiver.kill();
 
     let calls = calls(&trace);
     let Verdict {
@@ -124,11 +123,11 @@ fn watch(mode: Mode, holds: bool) -> Result<(), Failed> {
 fn repeat(mode: Mode) -> Result<(), Failed> {
     let task = "task-0001".to_owned();
     let place = killed_before_the_sync(mode, &task)?;
-    let trace = place.file("trace-after");
+    let trace = place.note("trace-after");
     let receiver = place.start_under(&strace::tracing(&trace), &front(&place, mode));
     receiver.serving();
     assert_eq!(place.post(&body(&task)).status, 200);
-    receiver.kill_below();
+    receiver.kill();
 
     let calls = calls(&trace);
     let ack = calls.iter().find(|call| call.is_acknowledgement());
@@ -157,7 +156,7 @@ fn killed_before_the_sync(mode: Mode, task: &str) -> Result<Place, Failed> {
     first.serving();
     first.kill();
 
-    let trace = place.file("trace");
+    let trace = place.note("trace");
     let fault = "fsync,fdatasync:delay_enter=1000000";
     let receiver = place.start_under(&strace::injecting(&trace, fault), &setup);
     receiver.serving();
@@ -167,7 +166,7 @@ fn killed_before_the_sync(mode: Mode, task: &str) -> Result<Place, Failed> {
         wait_for("the record is written", || {
             calls(&trace).iter().any(is_written)
         });
-        receiver.kill_below();
+        receiver.kill();
         sender.join().unwrap()
     });
     if let Ok(reply) = answer {

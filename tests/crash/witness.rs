@@ -100,7 +100,7 @@ impl Witness {
     }
 
     fn read_journal(&mut self, place: &Place) {
-        let (lines, read) = Line::read(&place.file("journal"), self.read);
+        let (lines, read) = place.journal_from(self.read);
         self.read = read;
         for line in lines {
             match line {

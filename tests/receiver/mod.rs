@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "a module of its own in each test, which uses its own part"
 )]
 

@@ -3,7 +3,10 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
-    os::{fd::OwnedFd, unix::process::CommandExt},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::chown, process::CommandExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command},
     thread,
@@ -19,10 +22,13 @@ use tower_callback::store::{Counts, Inspect, Queue, SqliteStore};
 
 use super::{ENDPOINT, Line, Mode, PATH, Phase, Reply, SECRET, Setup, post};
 
-/// A directory and a socket. The socket belongs to the test, so that the port stays the same, and
+/// Directories and a socket. The socket belongs to the test, so that the port stays the same, and
 /// nobody else's, while receivers come and go.
 pub struct Place {
+    /// Of the database.
     dir: PathBuf,
+    /// Of everything else.
+    notes: TempDir,
     _owned: Option<TempDir>,
     socket: TcpListener,
     program: PathBuf,
@@ -43,6 +49,7 @@ impl Place {
         socket.set_nonblocking(true).unwrap();
         Self {
             dir: dir.to_owned(),
+            notes: tempfile::tempdir().unwrap(),
             _owned: None,
             socket,
             program: std::env::current_exe().unwrap(),
@@ -52,22 +59,27 @@ impl Place {
 
     /// Lets receivers run as another user, who has no more rights than the files give him.
     pub fn with_user(mut self, user: u32) -> Self {
-        std::os::unix::fs::chown(&self.dir, Some(user), Some(user)).unwrap();
-        // Its own directory may be closed to others.
-        let copy = self.dir.join("receiver");
+        // What cargo has built may be closed to others.
+        let copy = self.note("receiver");
         fs::copy(&self.program, &copy).unwrap();
-        std::os::unix::fs::chown(&copy, Some(user), Some(user)).unwrap();
+        for path in [&self.dir, self.notes.path(), &copy] {
+            chown(path, Some(user), Some(user)).unwrap();
+        }
         self.program = copy;
         self.user = Some(user);
         self
     }
 
     pub fn setup(&self, mode: Mode) -> Setup {
-        Setup::new(self.dir.clone(), mode)
+        Setup::new(self.database(), self.notes.path().to_owned(), mode)
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+
+    pub fn note(&self, name: &str) -> PathBuf {
+        self.notes.path().join(name)
     }
 
     pub fn database(&self) -> PathBuf {
@@ -111,12 +123,18 @@ impl Place {
         }
         Receiver {
             child: Some(command.spawn().unwrap()),
+            is_below: !wrapper.is_empty(),
             phase: setup.phase(),
         }
     }
 
+    /// What handlers did, from a position on, and where that ends.
+    pub fn journal_from(&self, position: usize) -> (Vec<Line>, usize) {
+        Line::read(&self.note("journal"), position)
+    }
+
     pub fn journal(&self) -> Vec<Line> {
-        Line::read(&self.file("journal"), 0).0
+        self.journal_from(0).0
     }
 
     /// Copies the database as it is on disk. Looking into the original would change it.
@@ -174,6 +192,8 @@ pub fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
 /// A process that receives. It is killed when this is dropped.
 pub struct Receiver {
     child: Option<Child>,
+    /// Whether what was started is a program above it.
+    is_below: bool,
     phase: PathBuf,
 }
 
@@ -189,24 +209,24 @@ impl Receiver {
         self.phase().pid
     }
 
-    /// Kills the process that was started.
+    /// Kills it, and waits until it and what it was started under have ended.
     pub fn kill(mut self) -> Phase {
         self.end();
         self.phase()
     }
 
-    /// Kills the receiver below the program that it was started under, and waits for that program.
-    pub fn kill_below(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.serving()).unwrap()).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
-        self.child.take().unwrap().wait().unwrap();
-    }
-
     fn end(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        match i32::try_from(self.phase().pid).ok().and_then(Pid::from_raw) {
+            // The program above notices that, and ends.
+            Some(pid) if self.is_below => {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            _ => child.kill().unwrap(),
         }
+        child.wait().unwrap();
     }
 }
 

@@ -55,12 +55,12 @@ async fn receive(setup: &Setup) -> Result<(), BoxError> {
     let doing = Doing {
         setup: setup.clone(),
         journal: Journal::open(&setup.journal()),
-        teller: Teller::new(setup.tells_phase.then(|| setup.phase()).as_deref()),
+        teller: Teller::new(&setup.phase()),
     };
     let options = SqliteStore::options()
         .with_reserve(setup.reserve)
         .with_busy_timeout(Duration::from_millis(setup.busy_timeout_ms));
-    let database = setup.database();
+    let database = setup.database.clone();
     match setup.mode {
         Mode::Own => {
             let store = options.open(database).await?;

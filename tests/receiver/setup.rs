@@ -9,8 +9,9 @@ const VARIABLE: &str = "TOWER_CALLBACK_TEST_RECEIVER";
 /// What a receiver is told when it is started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    /// Where its files are.
-    pub dir: PathBuf,
+    pub database: PathBuf,
+    /// Where it writes down what it does.
+    pub notes: PathBuf,
     pub mode: Mode,
     /// The longest that a handler takes, in milliseconds.
     pub handler_ms: u64,
@@ -23,8 +24,6 @@ pub struct Setup {
     pub reserve: u64,
     /// Whether a worker handles what is received.
     pub worker: bool,
-    /// Whether the process tells what it is doing at every moment.
-    pub tells_phase: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +41,10 @@ pub enum Mode {
 }
 
 impl Setup {
-    pub fn new(dir: PathBuf, mode: Mode) -> Self {
+    pub fn new(database: PathBuf, notes: PathBuf, mode: Mode) -> Self {
         Self {
-            dir,
+            database,
+            notes,
             mode,
             handler_ms: 0,
             failing: 0,
@@ -53,7 +53,6 @@ impl Setup {
             ack_deadline_ms: 10_000,
             reserve: 0,
             worker: true,
-            tells_phase: false,
         }
     }
 
@@ -68,15 +67,11 @@ impl Setup {
         (VARIABLE, serde_json::to_string(self).unwrap())
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.dir.join("callbacks.db")
-    }
-
     pub fn journal(&self) -> PathBuf {
-        self.dir.join("journal")
+        self.notes.join("journal")
     }
 
     pub fn phase(&self) -> PathBuf {
-        self.dir.join("phase")
+        self.notes.join("phase")
     }
 }

@@ -39,6 +39,15 @@ pub fn injecting(trace: &Path, fault: &str) -> Vec<String> {
     command
 }
 
+/// The same, where only calls on a database's files fail, and are seen.
+pub fn injecting_into(database: &Path, trace: &Path, fault: &str) -> Vec<String> {
+    let mut command = injecting(trace, fault);
+    for suffix in ["", "-wal"] {
+        command.extend(["-P".to_owned(), format!("{}{suffix}", database.display())]);
+    }
+    command
+}
+
 fn command(trace: &Path) -> Vec<String> {
     let calls = "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,\
                  pwrite64,pwritev,pwritev2,fsync,fdatasync,sync_file_range";
