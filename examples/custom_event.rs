@@ -31,7 +31,7 @@ const SECRET: &str = "read-this-from-your-configuration";
 const ID: &str = "webhook-id";
 
 /// What the provider sends as JSON.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Order {
     order_id: String,
     cents: u64,
@@ -89,7 +89,10 @@ async fn main() -> Result<(), BoxError> {
             let book = book.clone();
             async move {
                 let OrderPaid { id, order } = delivery.event;
-                println!("handled {id}: {order:?}");
+                println!(
+                    "handled {id}: {} was paid with {} cents",
+                    order.order_id, order.cents
+                );
                 book.enter(id, order.cents);
                 Ok(())
             }

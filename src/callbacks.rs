@@ -181,7 +181,7 @@ impl<E: Event, S> Callbacks<E, S, NoHandler> {
     /// readiness is awaited before an event is leased.
     pub fn handle_service<T>(self, service: T) -> Callbacks<E, S, Handled>
     where
-        T: Service<Delivery<E>, Response = ()> + Clone + Send + Sync + 'static,
+        T: Service<Delivery<E>, Response = ()> + Clone + Send + 'static,
         T::Error: Into<BoxError>,
         T::Future: Send,
     {

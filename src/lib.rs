@@ -100,7 +100,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
-//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own |
+//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own, and a simulated provider that calls over real sockets |
 //!
 //! A feature adds, and never changes what is there.
 
@@ -131,6 +131,11 @@ pub use self::{
     verify::{IpAllowlist, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
+
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+#[doc(inline)]
+pub use self::store::SqliteStore;
 
 /// Any error, as tower writes it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

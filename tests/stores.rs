@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tower_callback::{
     clock::Clock,
     store::{AnyStore, MemoryStore},
-    testing::conformance::Fixture,
+    testing::{Recording, conformance::Fixture},
 };
 
 /// On a clock that is turned.
@@ -67,6 +67,19 @@ impl Fixture for Erased {
     }
 }
 
+struct Recorded;
+
+impl Fixture for Recorded {
+    type Store = Recording<MemoryStore>;
+
+    async fn open(&self) -> Recording<MemoryStore> {
+        Recording::new(Memory.open().await)
+    }
+    async fn open_bounded(&self, records: usize) -> Option<Recording<MemoryStore>> {
+        Memory.open_bounded(records).await.map(Recording::new)
+    }
+}
+
 mod memory {
     tower_callback::store_conformance!(super::Memory);
 }
@@ -86,3 +99,7 @@ mod memory_behind_any_store {
 #[cfg(feature = "sqlite")]
 #[path = "stores/sqlite.rs"]
 mod sqlite;
+
+mod memory_that_is_recorded {
+    tower_callback::store_conformance!(super::Recorded);
+}

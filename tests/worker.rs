@@ -1,5 +1,7 @@
 //! From a callback at the service to the handler, through the public builder alone.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::HashMap,
     sync::{

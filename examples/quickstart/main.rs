@@ -65,7 +65,6 @@ async fn handle(delivery: Delivery<MusicVideo>, report: Report) -> Result<(), Ha
     let line = match &delivery.event.outcome {
         Outcome::Succeeded { video_url } => format!("{task} is ready: {video_url}"),
         Outcome::Failed(failure) => format!("{task} failed: {failure:?}"),
-        other => format!("{task}: {other:?}"),
     };
     report.handled(&line).await;
     Ok(())

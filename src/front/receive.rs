@@ -1,6 +1,10 @@
 //! One request, step by step: proof by head, bounded body, proof by body, parse, insert, reply.
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header, request};
@@ -37,6 +41,7 @@ where
 {
     let (head, body) = request.into_parts();
     let receipt = Receipt {
+        started: Instant::now(),
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
@@ -65,6 +70,7 @@ where
 
 /// A request without its body.
 struct Receipt {
+    started: Instant,
     arrived: SystemTime,
     head: request::Parts,
     segment: Segment,
@@ -253,7 +259,7 @@ impl Endpoint {
         let record = NewRecord::new(self.events.clone(), key.into_bytes(), body)
             .with_rank(rank)
             .with_meta(meta(receipt, verified, headers).encode());
-        let disposition = self.insert(record).await;
+        let disposition = self.insert(receipt, record).await;
         if let (Disposition::Stored | Disposition::Upgraded, Sink::Store { wake, .. }) =
             (disposition, &self.sink)
         {
@@ -285,7 +291,7 @@ impl Endpoint {
         meta.reason = Some(reason);
         let record =
             NewRecord::new(self.quarantine.clone(), digest.to_vec(), body).with_meta(meta.encode());
-        match self.insert(record).await {
+        match self.insert(receipt, record).await {
             Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => {
                 disposition
             }
@@ -310,11 +316,11 @@ impl Endpoint {
         kept
     }
 
-    async fn insert(&self, record: NewRecord) -> Disposition {
+    async fn insert(&self, receipt: &Receipt, record: NewRecord) -> Disposition {
         let Sink::Store { committer, .. } = &self.sink else {
             return Disposition::NotAccepted;
         };
-        match committer.insert(record, self.settings.ack_deadline).await {
+        match committer.insert(record, self.patience(receipt)).await {
             Ok(Inserted::Fresh) => Disposition::Stored,
             Ok(Inserted::Upgraded) => Disposition::Upgraded,
             Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs },
@@ -330,6 +336,13 @@ impl Endpoint {
                 Disposition::StoreFailed
             }
         }
+    }
+
+    /// How long a store may take: a little less than what is left of the ack deadline, so that its
+    /// own error is traced and not only that the answer was late.
+    fn patience(&self, receipt: &Receipt) -> Duration {
+        let spent = self.clock.of_store(receipt.started.elapsed());
+        self.settings.ack_deadline.saturating_sub(spent) / 20 * 19
     }
 
     fn accepted(&self, outcome: Result<(), String>) -> Disposition {

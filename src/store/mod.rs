@@ -142,9 +142,10 @@ pub trait Inbox: Send + Sync + 'static {
 /// - **settle** answers per item: [`Settled::Applied`]; [`Settled::Stale`] when another token was
 ///   seen since (leased again, settled by somebody else, requeued); [`Settled::Busy`] when it could
 ///   not be decided now. A lease that expired and was not taken by anybody still settles. A
-///   settlement repeated with the last token is `Applied`. It waits for row locks in one order and
-///   never skips; [`Action::Extend`] skips locked rows instead, and answers `Busy`.
-/// - **find** agrees with what was answered, and gives body and meta while they are kept.
+///   settlement repeated with the last token is `Applied`, and so is a [`Disown`](Action::Disown)
+///   repeated while its key is free. After an upgrade, a settlement ends the lease, however late it
+///   comes, and never the newer content. It waits for row locks in one order and never skips; [`Action::Extend`] skips locked rows instead, and answers `Busy`.
+/// - **find** agrees with what was answered, and gives body, meta and the last error while they are kept.
 /// - **purge** counts from settlement, works in bounded steps, and never takes anything pending.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store: a worker cannot lease from it",

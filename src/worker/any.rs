@@ -33,7 +33,7 @@ pub(crate) struct AnyHandler(Arc<dyn Seats>);
 /// A record, on its way to a handler.
 pub(super) struct Job {
     pub(super) leased: Leased,
-    pub(super) lost: watch::Receiver<bool>,
+    pub(super) held: watch::Receiver<()>,
 }
 
 /// Why an attempt failed, as it is kept.
@@ -140,7 +140,7 @@ impl From<HandlerError> for Failure {
 impl Job {
     /// Reads the event again, from the very view that the front read.
     fn open<E: Event>(self) -> Result<Delivery<E>, Failure> {
-        let Self { leased, lost } = self;
+        let Self { leased, held } = self;
         let meta = Meta::decode(&leased.meta).map_err(|error| {
             Failure::retry(format!("the record's meta cannot be read: {error}"))
         })?;
@@ -150,7 +150,7 @@ impl Job {
             &meta.headers(),
         ))
         .map_err(|error| Failure::from(HandlerError::from(error)))?;
-        Ok(Delivery::of(event, leased, meta, lost))
+        Ok(Delivery::of(event, leased, meta, held))
     }
 }
 

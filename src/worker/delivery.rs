@@ -22,9 +22,10 @@ pub struct Delivery<E> {
 
 struct About {
     lease: Lease,
-    lost: watch::Receiver<bool>,
+    /// Its sender is dropped when the lease ends.
+    held: watch::Receiver<()>,
     /// Where there is no worker, nobody else keeps the lease from being lost.
-    _kept: Option<Arc<watch::Sender<bool>>>,
+    _kept: Option<Arc<watch::Sender<()>>>,
     key: String,
     rank: Rank,
     body: Bytes,
@@ -39,13 +40,13 @@ impl<E> Delivery<E> {
     /// A delivery that no worker made, for the tests of a handler: the first attempt, just arrived,
     /// with an empty key and body, and a lease that is never lost.
     pub fn new(event: E) -> Self {
-        let (kept, lost) = watch::channel(false);
+        let (kept, held) = watch::channel(());
         let queue = Queue::events("test");
         Self {
             event,
             about: About {
                 lease: Lease::new(queue, RecordId::random(), LeaseToken::random()),
-                lost,
+                held,
                 _kept: Some(Arc::new(kept)),
                 key: String::new(),
                 rank: 0,
@@ -80,12 +81,12 @@ impl<E> Delivery<E> {
         self
     }
 
-    pub(super) fn of(event: E, leased: Leased, meta: Meta, lost: watch::Receiver<bool>) -> Self {
+    pub(super) fn of(event: E, leased: Leased, meta: Meta, held: watch::Receiver<()>) -> Self {
         Self {
             event,
             about: About {
                 lease: leased.lease,
-                lost,
+                held,
                 _kept: None,
                 key: String::from_utf8_lossy(&leased.key).into_owned(),
                 rank: leased.rank,
@@ -160,16 +161,13 @@ impl<E> Delivery<E> {
     /// }
     /// ```
     pub fn lease_lost(&self) -> impl Future<Output = ()> + Send + 'static + use<E> {
-        let mut lost = self.about.lost.clone();
-        async move {
-            // An error means that the delivery was settled.
-            let _ = lost.wait_for(|lost| *lost).await;
-        }
+        let mut held = self.about.held.clone();
+        async move { while held.changed().await.is_ok() {} }
     }
 
     /// Whether the lease is no longer held.
     pub fn is_lease_lost(&self) -> bool {
-        *self.about.lost.borrow() || self.about.lost.has_changed().is_err()
+        self.about.held.has_changed().is_err()
     }
 }
 

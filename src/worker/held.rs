@@ -23,19 +23,19 @@ pub(super) struct Held {
 struct Entry {
     lease: Lease,
     key: String,
-    /// Dropped with the entry, which tells whoever watches that the lease has ended.
-    lost: watch::Sender<bool>,
+    /// Dropped with the entry, which tells the delivery that its lease has ended.
+    _held: watch::Sender<()>,
     /// Its settlement was sent, and may have been applied though no answer came.
     sent: bool,
 }
 
 impl Held {
-    pub(super) fn add(&self, leased: &Leased) -> watch::Receiver<bool> {
-        let (lost, watched) = watch::channel(false);
+    pub(super) fn add(&self, leased: &Leased) -> watch::Receiver<()> {
+        let (held, watched) = watch::channel(());
         let entry = Entry {
             lease: leased.lease.clone(),
             key: lossy(&leased.key),
-            lost,
+            _held: held,
             sent: false,
         };
         let mut leases = self.lock();
@@ -63,7 +63,6 @@ impl Held {
         }
         let entry = leases.remove(&token)?;
         self.count.send_replace(leases.len());
-        entry.lost.send_replace(true);
         Some(entry.key)
     }
 
@@ -108,4 +107,32 @@ impl Held {
 /// A key for traces.
 pub(super) fn lossy(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::store::{Action, Queue, RecordId};
+
+    fn leased() -> Leased {
+        let queue = Queue::events("words");
+        let lease = Lease::new(queue, RecordId::random(), LeaseToken::random());
+        Leased::new(lease, "word".into(), 0, Bytes::new(), Bytes::new())
+    }
+
+    #[test]
+    fn what_waits_to_be_settled_is_not_sent_once_its_lease_is_lost() {
+        let held = Held::default();
+        let [kept, lost] = [leased(), leased()];
+        let watches = [held.add(&kept), held.add(&lost)];
+        assert_eq!(held.lose(lost.lease.token).as_deref(), Some("word"));
+        assert!(watches[0].has_changed().is_ok() && watches[1].has_changed().is_err());
+        let done = |leased: &Leased| Settlement::new(leased.lease.clone(), Action::Done);
+        let sent = held.send(vec![done(&lost), done(&kept)]);
+        assert_eq!(sent, [done(&kept)]);
+        assert_eq!(held.lose(kept.lease.token), None, "the answer will tell");
+        assert_eq!(held.count(), 1);
+    }
 }

@@ -140,8 +140,8 @@ impl Run<'_> {
         // A suspect comes alone, whatever else is due.
         let full = batch.len() >= max || batch.iter().any(|leased| leased.expiries > 0);
         for leased in batch {
-            let lost = self.held.add(&leased);
-            let job = Job { leased, lost };
+            let held = self.held.add(&leased);
+            let job = Job { leased, held };
             match places.pop() {
                 Some(place) if !self.is_stopping() => self.start(job, place),
                 _ => self.release(job, Duration::ZERO),

@@ -1,5 +1,7 @@
 //! The simulated provider, against a server that notes every byte, and against a real endpoint.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod endpoint;
 mod faults;
 mod report;

@@ -14,36 +14,36 @@ use tokio::{
 };
 
 /// Longer than anything here takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request, as far as it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    pub head: String,
-    pub body: Vec<u8>,
-    pub announced: usize,
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) announced: usize,
     /// The caller closed the connection.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 impl Seen {
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         !self.head.is_empty() && self.body.len() == self.announced
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap_or("no text")
     }
 
     /// The first line and the body: what differs between two requests to one server.
-    pub fn essence(&self) -> (String, Vec<u8>) {
+    pub(crate) fn essence(&self) -> (String, Vec<u8>) {
         let line = self.head.lines().next().unwrap().to_owned();
         (line, self.body.clone())
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     Status(u16),
     /// As soon as so many requests have come whole.
     WhenSeen(usize, u16),
@@ -53,8 +53,8 @@ pub enum Reply {
     HangUp,
 }
 
-pub struct Server {
-    pub addr: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
     seen: Arc<Notes>,
     _tasks: JoinSet<()>,
 }
@@ -73,13 +73,13 @@ impl Notes {
 
 impl Server {
     /// Answers request number `n`, counted from 0, as `script` says once it has come whole.
-    pub async fn start(
+    pub(crate) async fn start(
         script: impl Fn(usize, &Seen) -> Reply + Clone + Send + Sync + 'static,
     ) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
     }
 
-    pub async fn start_at(
+    pub(crate) async fn start_at(
         addr: SocketAddr,
         script: impl Fn(usize, &Seen) -> Reply + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -105,16 +105,16 @@ impl Server {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/callback?token=secret", self.addr)
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.seen.lock().unwrap().clone()
     }
 
     /// Waits until what was seen is so, and gives it.
-    pub async fn until(&self, what: &str, is_so: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
         let mut changed = self.seen.changed.subscribe();
         let wait = async {
             loop {

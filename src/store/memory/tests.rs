@@ -202,6 +202,8 @@ async fn an_upgrade_finds_its_place_in_a_full_store() {
     assert_eq!(inserted, [Inserted::Upgraded]);
     let counts = store.counts(&events()).await.unwrap();
     assert_eq!((counts.pending, counts.done), (2, 0));
+    let old = store.lock().done.payload(0).is_some();
+    assert!(!old, "the old body is kept, and nobody can find it");
 }
 
 #[tokio::test]
@@ -305,4 +307,24 @@ async fn what_was_settled_is_kept_for_its_time_even_after_decades_of_turned_time
     hands.advance(MINUTE);
     store.purge(&retention).await.unwrap();
     assert_eq!(state(&store, "task").await, None);
+}
+
+#[tokio::test]
+async fn what_lives_again_remembers_who_settled_it() {
+    let store = MemoryStore::new();
+    put(&store, "task").await;
+    let leased = one(&store).await;
+    settle(&store, &leased.lease, Action::Done).await;
+    let success = NewRecord::new(events(), "task", "success").with_rank(1);
+    store.insert(&[success]).await.unwrap();
+    let found = store.find(&events(), b"task").await.unwrap();
+    let found = found.expect("it lives again");
+    assert_eq!(found.state, State::Pending);
+    assert_eq!(found.settled_by, Some(leased.lease.token));
+    assert_eq!(
+        settle(&store, &leased.lease, Action::Done).await,
+        Settled::Applied,
+        "a repeat of the last settlement"
+    );
+    assert_eq!(state(&store, "task").await, Some(State::Pending));
 }

@@ -16,6 +16,7 @@ use sqlx::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    db_error::is_locked,
     guard::{self, Identity},
     open_error::{DbError, OpenError, OpenErrorKind},
     schema, settings,
@@ -37,7 +38,7 @@ pub(super) struct Connections {
 }
 
 enum Source {
-    Own(SqliteConnectOptions),
+    Own(Box<SqliteConnectOptions>),
     Pool(SqlitePool),
 }
 
@@ -77,6 +78,7 @@ impl Lane {
 /// a handle believes is to be trusted.
 pub(super) struct Held {
     conn: Option<Conn>,
+    file: Identity,
     generation: u64,
     lane: Arc<Lane>,
     _permit: OwnedSemaphorePermit,
@@ -120,23 +122,32 @@ impl Connections {
         busy_timeout: Duration,
         readers: usize,
     ) -> Result<Self, OpenError> {
-        refuse_network(path)?;
+        let path = absolute(path)?;
+        refuse_network(&path)?;
         let options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(&path)
             .busy_timeout(busy_timeout)
             // Holds the upper levels of large indexes.
             .pragma("cache_size", "-16384")
             // A checkpoint writes a page once, however often it was changed since the last one.
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
+            // What undoes half a statement need not be a file.
+            .pragma("temp_store", "memory")
             .row_buffer_size(1024)
             .disable_statement_logging();
-        let connections = Self::new(Source::Own(options.clone()), path, busy_timeout, readers);
+        let connections = Self::new(
+            Source::Own(Box::new(options.clone())),
+            path,
+            busy_timeout,
+            readers,
+        );
         // Later, a file that is missing is an error: a new one would hide that events are gone.
-        let conn = connections
-            .connect(&options.create_if_missing(true))
+        let (conn, file) = connections
+            .connect(&options.create_if_missing(true), true)
             .await?;
         connections.writer.put(0, conn);
+        connections.remember(file);
         Ok(connections)
     }
 
@@ -153,26 +164,23 @@ impl Connections {
                 "the pool's database is in memory: use a file, or `MemoryStore`",
             ));
         }
+        let path = absolute(&path)?;
         refuse_network(&path)?;
-        let connections = Self::new(Source::Pool(pool.clone()), &path, busy_timeout, readers);
+        let connections = Self::new(Source::Pool(pool.clone()), path, busy_timeout, readers);
         let mut conn = pool.acquire().await.map_err(DbError)?;
         conn.close_on_drop();
-        settings::make_durable(&mut conn).await?;
-        schema::ensure(&mut conn).await?;
-        let file = guard::identity(&path)
+        prepare(&mut conn, true).await?;
+        let file = guard::identity(&connections.path)
             .map_err(|error| OpenError::io("the pool's database file cannot be found", error))?;
-        *connections
-            .file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(file);
+        connections.remember(file);
         Ok(connections)
     }
 
-    fn new(source: Source, path: &Path, busy_timeout: Duration, readers: usize) -> Self {
+    fn new(source: Source, path: PathBuf, busy_timeout: Duration, readers: usize) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
         Self {
             source,
-            path: path.to_owned(),
+            path,
             busy_timeout,
             file: Mutex::default(),
             writer: Lane::new(1, &generation),
@@ -195,30 +203,55 @@ impl Connections {
         self.acquire(&self.readers).await
     }
 
-    /// Fails when what was just written went into a file that is no longer the one at the path.
-    pub(super) fn check_file(&self) -> Result<(), StoreError> {
-        if self.is_replaced()? {
-            return Err(StoreError::unavailable(
-                "the database file was replaced by another one",
-            ));
+    /// Gives a connection back after a success. After a failure it is closed, and all idle ones with
+    /// it: what a failed sync did to the file is not known to any of them.
+    ///
+    /// What went into a file that is not the one at the path any more was no success: nobody finds
+    /// it again.
+    pub(super) fn finish<T>(
+        &self,
+        held: Held,
+        outcome: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let outcome = outcome.and_then(|answer| {
+            let found = guard::identity(&self.path).map_err(StoreError::unavailable)?;
+            if found == held.file {
+                Ok(answer)
+            } else {
+                Err(replaced())
+            }
+        });
+        match &outcome {
+            Ok(_) => held.release(),
+            Err(error) => {
+                drop(held);
+                if !is_locked(error) {
+                    self.distrust();
+                }
+            }
         }
-        Ok(())
+        outcome
     }
 
-    /// Whether another file was found at the path. Ours is then opened anew; a pool of the user's
-    /// goes on to write to the old one, which nobody finds again, and so is not used any more.
-    fn is_replaced(&self) -> Result<bool, StoreError> {
+    fn remember(&self, found: Identity) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    /// The file at the path. If it is another one than before, ours is opened anew. A pool of the
+    /// user's goes on to write to the old one, and so is not used any more.
+    fn current_file(&self) -> Result<Identity, StoreError> {
         let found = guard::identity(&self.path).map_err(StoreError::unavailable)?;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if *file == Some(found) {
-            return Ok(false);
+        let known = *self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if known != Some(found) {
+            match self.source {
+                Source::Own(_) => {
+                    self.remember(found);
+                    self.distrust();
+                }
+                Source::Pool(_) => return Err(replaced()),
+            }
         }
-        if let Source::Own(_) = self.source {
-            *file = Some(found);
-            drop(file);
-            self.distrust();
-        }
-        Ok(true)
+        Ok(found)
     }
 
     /// No connection of ours that is open now is used again.
@@ -235,27 +268,30 @@ impl Connections {
             .acquire_owned()
             .await
             .map_err(StoreError::unavailable)?;
-        let replaced = self.is_replaced()?;
+        let file = self.current_file()?;
         let generation = self.generation.load(Ordering::Acquire);
         let conn = match &self.source {
             Source::Own(options) => Conn::Own(match lane.idle(generation) {
                 Some(conn) => conn,
-                None => self
-                    .connect(options)
-                    .await
-                    .map_err(StoreError::unavailable)?,
+                None => {
+                    let writes = Arc::ptr_eq(lane, &self.writer);
+                    let (conn, opened) = self
+                        .connect(options, writes)
+                        .await
+                        .map_err(StoreError::unavailable)?;
+                    if opened != file {
+                        return Err(replaced());
+                    }
+                    conn
+                }
             }),
-            Source::Pool(_) if replaced => {
-                return Err(StoreError::unavailable(
-                    "the database file was replaced by another one: open the pool anew",
-                ));
-            }
             Source::Pool(pool) => {
                 Conn::Pooled(pool.acquire().await.map_err(StoreError::unavailable)?)
             }
         };
         let mut held = Held {
             conn: Some(conn),
+            file,
             generation,
             lane: Arc::clone(lane),
             _permit: permit,
@@ -268,43 +304,58 @@ impl Connections {
         Ok(held)
     }
 
-    /// A new connection to our own file, proved and with the present tables.
-    async fn connect(&self, options: &SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
+    /// A new connection to our own file, ready for use, and which file that is.
+    async fn connect(
+        &self,
+        options: &SqliteConnectOptions,
+        writes: bool,
+    ) -> Result<(SqliteConnection, Identity), OpenError> {
         let deadline = Instant::now() + self.busy_timeout;
         loop {
             let before = guard::identity(&self.path).ok();
-            match connect_once(options).await {
+            let connected = async {
+                let mut conn = options.connect().await.map_err(DbError)?;
+                prepare(&mut conn, writes).await?;
+                Ok::<_, OpenError>(conn)
+            };
+            let error = match connected.await {
                 Ok(conn) => {
                     let after = guard::identity(&self.path)
                         .map_err(|error| OpenError::io("the database file is gone", error))?;
-                    let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-                    let known = file.or(before).unwrap_or(after);
-                    if known == after {
-                        *file = Some(after);
-                        return Ok(conn);
+                    if before.is_none_or(|before| before == after) {
+                        return Ok((conn, after));
                     }
-                    return Err(OpenError::new(
+                    OpenError::new(
                         OpenErrorKind::Locked,
                         "the database file was replaced while it was opened",
-                    ));
+                    )
                 }
-                // The switch to the write-ahead log does not wait for other processes by itself.
-                Err(error)
-                    if error.kind() == OpenErrorKind::Locked && Instant::now() < deadline =>
-                {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            // The switch to the write-ahead log does not wait for other processes by itself.
+            if error.kind() != OpenErrorKind::Locked || Instant::now() >= deadline {
+                return Err(error);
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-async fn connect_once(options: &SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
-    let mut conn = options.connect().await.map_err(DbError)?;
-    settings::make_durable(&mut conn).await?;
-    schema::ensure(&mut conn).await?;
-    Ok(conn)
+/// Proves a new connection, and that the tables are the present ones.
+///
+/// A writer commits once before it reads anything: whatever a killed process left in the log
+/// without a sync is then on disk, and may be called a duplicate.
+async fn prepare(conn: &mut SqliteConnection, writes: bool) -> Result<(), OpenError> {
+    settings::make_durable(conn).await?;
+    schema::ensure(conn).await?;
+    if writes {
+        schema::touch(conn).await?;
+    }
+    Ok(())
+}
+
+fn replaced() -> StoreError {
+    StoreError::unavailable("the database file was replaced by another one")
 }
 
 /// How the driver spells databases in memory.
@@ -313,9 +364,13 @@ fn is_memory(path: &Path) -> bool {
     path.contains(":memory:") || path.contains("sqlx-in-memory")
 }
 
+/// The path from the root, however the working directory changes.
+fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+    std::path::absolute(path).map_err(|error| OpenError::io("the path is of no use", error))
+}
+
 fn refuse_network(path: &Path) -> Result<(), OpenError> {
-    let directory = guard::directory(path);
-    let network = guard::network(directory)
+    let network = guard::network(guard::place(path))
         .map_err(|error| OpenError::io("the database's directory cannot be read", error))?;
     match network {
         None => Ok(()),

@@ -1,5 +1,8 @@
 //! What an error of the database means for the store.
 
+use std::error::Error as _;
+
+use super::{OpenError, OpenErrorKind};
 use crate::store::StoreError;
 
 const BUSY: i32 = 5;
@@ -15,6 +18,16 @@ fn code(error: &sqlx::Error) -> Option<i32> {
 /// Somebody else holds the lock.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(BUSY | LOCKED))
+}
+
+/// The same, of an error that was wrapped.
+pub(super) fn is_locked(error: &StoreError) -> bool {
+    let Some(source) = error.source() else {
+        return false;
+    };
+    let opening = source.downcast_ref::<OpenError>();
+    opening.is_some_and(|error| error.kind() == OpenErrorKind::Locked)
+        || source.downcast_ref().is_some_and(is_busy)
 }
 
 /// Only what can never be stored is rejected. Everything else may be better next time: a full

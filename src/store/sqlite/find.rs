@@ -8,7 +8,8 @@ use crate::store::{Found, Queue, StoreError};
 const FIND: &str = "
 SELECT r.state, r.id, r.rank, iif(r.state = 1, r.settled_by, r.token), r.lease_until,
     r.body, r.meta, r.error
-FROM tower_callback_record r WHERE r.k = ?1 AND r.state < 4
+FROM tower_callback_record r INDEXED BY tower_callback_key
+WHERE r.k = ?1 AND r.state < 4
 UNION ALL
 SELECT s.state, s.id, s.rank, s.token, NULL, r.body, r.meta, r.error
 FROM tower_callback_seen s
@@ -27,7 +28,7 @@ pub(super) async fn find(
         .fetch_optional(held.conn())
         .await
         .map_err(store_error);
-    let row = shared.finish(held, row)?;
+    let row = shared.connections.finish(held, row)?;
     row.map(|row| read(&row, shared.clock.now()))
         .transpose()
         .map_err(store_error)

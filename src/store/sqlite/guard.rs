@@ -20,31 +20,31 @@ pub(super) fn identity(path: &Path) -> io::Result<Identity> {
     std::fs::metadata(path).map(|_| Identity(0, 0))
 }
 
-/// The directory that a database's files live in.
-pub(super) fn directory(path: &Path) -> &Path {
+/// The database's file, or where it is going to be: which file system is asked about.
+pub(super) fn place(path: &Path) -> &Path {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+        Some(parent) if !path.exists() => parent,
+        _ => path,
     }
 }
 
-/// How many bytes are left to us on the file system of a directory; `None` where nobody can tell.
+/// How many bytes are left to us on the file system of a path; `None` where nobody can tell.
 #[cfg(unix)]
-pub(super) fn free_space(directory: &Path) -> io::Result<Option<u64>> {
-    let stat = rustix::fs::statvfs(directory)?;
+pub(super) fn free_space(path: &Path) -> io::Result<Option<u64>> {
+    let stat = rustix::fs::statvfs(path)?;
     Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
 }
 
 #[cfg(not(unix))]
-pub(super) fn free_space(_directory: &Path) -> io::Result<Option<u64>> {
+pub(super) fn free_space(_path: &Path) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// The name of the network or shared file system that a directory is on, if it is on one: their
+/// The name of the network or shared file system that a path is on, if it is on one: their
 /// locks and shared memory do not do what SQLite's write-ahead log needs.
 #[cfg(target_os = "linux")]
-pub(super) fn network(directory: &Path) -> io::Result<Option<&'static str>> {
-    let stat = rustix::fs::statfs(directory)?;
+pub(super) fn network(path: &Path) -> io::Result<Option<&'static str>> {
+    let stat = rustix::fs::statfs(path)?;
     // The field's width and sign differ between architectures; all magic numbers have 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let magic = stat.f_type as u32;
@@ -74,14 +74,14 @@ fn network_name(magic: u32) -> Option<&'static str> {
 }
 
 #[cfg(any(target_os = "macos", target_os = "ios"))]
-pub(super) fn network(directory: &Path) -> io::Result<Option<&'static str>> {
+pub(super) fn network(path: &Path) -> io::Result<Option<&'static str>> {
     const MNT_LOCAL: u32 = 0x1000;
-    let stat = rustix::fs::statfs(directory)?;
+    let stat = rustix::fs::statfs(path)?;
     Ok((stat.f_flags & MNT_LOCAL == 0).then_some("network volume"))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios")))]
-pub(super) fn network(_directory: &Path) -> io::Result<Option<&'static str>> {
+pub(super) fn network(_path: &Path) -> io::Result<Option<&'static str>> {
     Ok(None)
 }
 
@@ -99,8 +99,25 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_file_name_lives_in_the_working_directory() {
-        assert_eq!(directory(Path::new("a.db")), Path::new("."));
-        assert_eq!(directory(Path::new("/x/a.db")), Path::new("/x"));
+    fn a_file_that_is_yet_to_be_made_is_judged_by_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        assert_eq!(place(&path), dir.path());
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(place(&path), path);
+    }
+
+    #[test]
+    fn another_file_at_the_same_path_is_told_from_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        std::fs::write(&path, "a").unwrap();
+        let first = identity(&path).unwrap();
+        std::fs::write(&path, "b").unwrap();
+        assert_eq!(identity(&path).unwrap(), first);
+        std::fs::rename(&path, dir.path().join("old.db")).unwrap();
+        assert!(identity(&path).is_err());
+        std::fs::write(&path, "a").unwrap();
+        assert_ne!(identity(&path).unwrap(), first);
     }
 }

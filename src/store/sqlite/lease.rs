@@ -33,7 +33,7 @@ ORDER BY due, seq LIMIT ?3";
 
 /// Rows as a JSON array, tokens packed in the same order.
 const LEASE: &str = "
-UPDATE tower_callback_record SET
+UPDATE OR ROLLBACK tower_callback_record SET
     expiries = expiries + (state = 1 AND next_due IS NULL),
     settled_by = iif(state = 0, token, settled_by),
     attempt = attempt + 1, state = 1, next_due = NULL, due = ?3, lease_until = ?3,
@@ -58,7 +58,7 @@ pub(super) async fn lease(
         .fetch_optional(held.conn())
         .await
         .map_err(store_error);
-    let Some(row) = shared.finish(held, probe)? else {
+    let Some(row) = shared.connections.finish(held, probe)? else {
         return Ok(Vec::new());
     };
     shared.clock.at_least(row.try_get(0).map_err(store_error)?);
@@ -69,7 +69,7 @@ pub(super) async fn lease(
 
     let mut held = shared.connections.writer().await?;
     let leased = run(shared, held.conn(), queue, number, max, ttl).await;
-    shared.finish(held, leased.map_err(store_error))
+    shared.connections.finish(held, leased.map_err(store_error))
 }
 
 async fn run(

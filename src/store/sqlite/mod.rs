@@ -34,10 +34,7 @@ use std::{
 
 use sqlx::{SqliteConnection, SqlitePool};
 
-use self::{
-    clock::StoreClock,
-    connections::{Connections, Held},
-};
+use self::{clock::StoreClock, connections::Connections};
 use super::{
     Counts, Durability, Found, Inbox, Inserted, Inspect, Lease, Leased, NewRecord, Purged, Queue,
     Retention, Settled, Settlement, Store, StoreError,
@@ -148,6 +145,8 @@ impl SqliteStore {
         transaction: &mut SqliteConnection,
         lease: &Lease,
     ) -> Result<(), CompleteError> {
+        // Before anything is awaited: from here on, only the commit says that the event is done.
+        lease.mark_completing();
         complete::complete(transaction, lease).await
     }
 
@@ -164,23 +163,10 @@ impl SqliteStore {
 }
 
 impl Shared {
-    /// Gives a connection back after a success. After a failure it is closed, and all others too:
-    /// what a failed sync did to the file is not known to any of them.
-    fn finish<T>(&self, held: Held, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        match &outcome {
-            Ok(_) => held.release(),
-            Err(_) => {
-                drop(held);
-                self.connections.distrust();
-            }
-        }
-        outcome
-    }
-
     /// Fails when there is less free space than the reserve.
     fn check_reserve(&self) -> Result<(), StoreError> {
-        let directory = guard::directory(self.connections.path());
-        match guard::free_space(directory).map_err(StoreError::unavailable)? {
+        let path = self.connections.path();
+        match guard::free_space(path).map_err(StoreError::unavailable)? {
             Some(free) if free < self.reserve => Err(StoreError::unavailable(
                 "less disk space is free than the reserve",
             )),

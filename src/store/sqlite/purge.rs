@@ -25,8 +25,12 @@ RETURNING queue";
 
 /// A key that is forgotten takes its body along, if that is still kept.
 const KEYS: &str = "
-DELETE FROM tower_callback_record WHERE state = 4 AND seq IN (
-    SELECT s.seq FROM tower_callback_seen s WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2);
+DELETE FROM tower_callback_record WHERE seq IN (
+    SELECT r.seq FROM
+        (SELECT s.seq, s.k FROM tower_callback_seen s
+        WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2) AS s
+    CROSS JOIN tower_callback_record r ON r.seq = s.seq AND +r.k = s.k
+    WHERE r.state = 4);
 DELETE FROM tower_callback_seen WHERE k IN (
     SELECT s.k FROM tower_callback_seen s WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2)
 RETURNING 1";
@@ -46,7 +50,7 @@ pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purg
         probe = probe.bind(age);
     }
     let probe = probe.fetch_one(held.conn()).await.map_err(store_error);
-    let probe = shared.finish(held, probe)?;
+    let probe = shared.connections.finish(held, probe)?;
     let mut to_do = [false; 4];
     for (index, to_do) in to_do.iter_mut().enumerate() {
         *to_do = probe.try_get(index).map_err(store_error)?;
@@ -57,7 +61,7 @@ pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purg
 
     let mut held = shared.connections.writer().await?;
     let purged = run(held.conn(), ages, now).await.map_err(store_error);
-    shared.finish(held, purged)
+    shared.connections.finish(held, purged)
 }
 
 async fn run(conn: &mut SqliteConnection, ages: [i64; 4], now: i64) -> Result<Purged, sqlx::Error> {

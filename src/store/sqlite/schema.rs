@@ -81,6 +81,11 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     upgrade(conn, STEPS).await
 }
 
+/// Writes without a change.
+pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    execute(conn, "UPDATE tower_callback_schema SET version = version").await
+}
+
 async fn upgrade(
     conn: &mut SqliteConnection,
     steps: &'static [&'static str],

@@ -8,47 +8,49 @@ use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 use super::{
     Shared,
     clock::ceil_millis,
-    db_error::{is_busy, store_error},
+    db_error::{is_locked, store_error},
     queues::{Queues, select_queues},
     rows::{self, DEAD, LEASED, PENDING},
 };
 use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError};
 
 /// Takes the write lock, reads the queues, and finds the rows that packed tokens (`?1`, `?2` of
-/// them) were the last ones of.
+/// them) were the last ones of. The planner is told which way to go: left alone, it builds an index
+/// on the token for every batch, and in a user's database it may know statistics of its own.
 const BEGIN: &str = concat!(
     "BEGIN IMMEDIATE;",
     select_queues!(),
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 SELECT n.i, r.state, r.seq, r.queue, r.attempt, r.next_due
-FROM n CROSS JOIN tower_callback_record r
+FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
     ON r.k BETWEEN substr(?1, n.i * 48 + 1, 16) AND substr(?1, n.i * 48 + 17, 16) AND r.state < 4
-WHERE r.token = substr(?1, n.i * 48 + 33, 16)
+WHERE +r.token = substr(?1, n.i * 48 + 33, 16)
 UNION ALL
 SELECT n.i, s.state, s.seq, s.queue, 0, NULL
 FROM n CROSS JOIN tower_callback_seen s
     ON s.k BETWEEN substr(?1, n.i * 48 + 1, 16) AND substr(?1, n.i * 48 + 17, 16)
-WHERE s.token = substr(?1, n.i * 48 + 33, 16)"
+WHERE +s.token = substr(?1, n.i * 48 + 33, 16)"
 );
 
-/// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now).
-pub(super) const DONE: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+/// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now). What is alive is not in
+/// `seen`, unless a `complete` was cut off and its transaction committed all the same.
+const DONE: &str = "
+INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 4, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
-UPDATE tower_callback_record SET state = 4, due = NULL, at = ?2
+UPDATE OR ROLLBACK tower_callback_record SET state = 4, due = NULL, at = ?2
 WHERE seq IN (SELECT value FROM json_each(?1))";
 
 /// Frees the keys, and remembers the tokens that freed them.
 const DISOWN: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 5, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
 DELETE FROM tower_callback_record WHERE seq IN (SELECT value FROM json_each(?1))";
 
 /// Writes what goes on: `Change` as JSON.
 const CHANGE: &str = "
-UPDATE tower_callback_record SET
+UPDATE OR ROLLBACK tower_callback_record SET
     state = (j.value ->> 1),
     due = (j.value ->> 2),
     at = (j.value ->> 3),
@@ -97,18 +99,21 @@ pub(super) async fn settle(
     if settlements.is_empty() {
         return Ok(Vec::new());
     }
-    let mut held = shared.connections.writer().await?;
-    match run(shared, held.conn(), settlements).await {
+    match locked(shared, settlements).await {
         // Heartbeats do not fail because somebody's transaction is open; they are told so.
-        Err(error) if is_busy(&error) && settlements.iter().all(is_extension) => {
+        Err(error) if is_locked(&error) && settlements.iter().all(is_extension) => {
             Ok(vec![Settled::Busy; settlements.len()])
         }
-        outcome => {
-            let settled = shared.finish(held, outcome.map_err(store_error))?;
-            shared.connections.check_file()?;
-            Ok(settled)
-        }
+        outcome => outcome,
     }
+}
+
+async fn locked(shared: &Shared, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+    let mut held = shared.connections.writer().await?;
+    let settled = run(shared, held.conn(), settlements).await;
+    shared
+        .connections
+        .finish(held, settled.map_err(store_error))
 }
 
 fn is_extension(settlement: &Settlement) -> bool {

@@ -1,6 +1,6 @@
 //! The suite that decides whether something is a store.
 //!
-//! Each clause of the contract of [`Inbox`](crate::store::Inbox) and [`Store`] that one process can
+//! Each clause of the contract of [`Inbox`] and [`Store`] that one process can
 //! show is a public function, named by its promise. It opens its own stores by a [`Fixture`] and
 //! panics with its name and with what it saw when the promise is broken. Every wait in it is bounded,
 //! and nothing in it depends on how fast the machine is.
@@ -10,7 +10,6 @@
 //! ```
 //! use tower_callback::{store::MemoryStore, testing::conformance::Fixture};
 //!
-//! #[derive(Default)]
 //! struct Memory;
 //!
 //! impl Fixture for Memory {

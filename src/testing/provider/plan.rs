@@ -53,7 +53,7 @@ impl Plan {
             forged: Vec::new(),
             malformed: Vec::new(),
         };
-        for fault in Fault::ALL {
+        for &fault in Fault::ALL {
             // A sequence for each, so that one fault more or less leaves the others as they are.
             let mut random = random.fork(1 + fault as u64);
             let rolled = usize::from(random.chance(faults.share(fault)));
@@ -134,7 +134,12 @@ mod tests {
     fn a_seed_means_the_same_for_ever() {
         let plan = &plans(7, &Faults::all(1.0))[0];
         assert_eq!(&*plan.task_id, "taskId_63cbe1e459320dd7");
-        assert_eq!(format!("{plan:?}"), "FILL");
+        assert_eq!(plan.code, 400);
+        assert_eq!(plan.at, Duration::from_nanos(45_878_906_250));
+        let slow = Duration::from_nanos(1_653_808_590);
+        assert_eq!(plan.mishaps, [Mishap::Cut(5), Mishap::Slow(slow)]);
+        assert_eq!(plan.duplicates, [Duration::from_nanos(3_105_468_750)]);
+        assert_eq!(plan.malformed, ["[".repeat(10_000)]);
     }
 
     #[test]

@@ -138,7 +138,7 @@ async fn a_settlement_under_a_lost_lease_is_refused_and_warned_of() {
 }
 
 #[tokio::test]
-async fn a_settlement_that_waits_is_dropped_when_its_lease_is_lost() {
+async fn what_ended_while_the_store_hung_is_not_settled_when_its_lease_was_lost_meanwhile() {
     let bench = Bench::new();
     bench.insert("word").await;
     bench.insert("other").await;
@@ -146,7 +146,7 @@ async fn a_settlement_that_waits_is_dropped_when_its_lease_is_lost() {
     let running = bench.run(handler);
     let (first, end) = told.recv().await.unwrap();
     let (_, end_other) = told.recv().await.unwrap();
-    // The other's settlement hangs, so that the first one's waits behind it unsent.
+    // The other's settlement hangs, so that the first one waits behind it.
     bench.store.on_settle.set(Mode::Hangs);
     end_other.send(Ok(())).unwrap();
     calm().await;

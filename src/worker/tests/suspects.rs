@@ -65,6 +65,10 @@ async fn suspects_run_one_at_a_time_and_step_aside_for_new_work() {
         told.try_recv().is_err(),
         "the second suspect waits for the first"
     );
+    let after = bench.settings.idle_poll;
+    let aside = bench.actions().len();
+    assert_eq!(bench.actions(), vec![Action::Release { after }; aside]);
+    assert!((10..=32).contains(&aside), "about once a second: {aside}");
     end_new.send(Ok(())).unwrap();
     end_one.send(Ok(())).unwrap();
     bench.turn_until(SECOND, || !told.is_empty()).await;
@@ -81,5 +85,25 @@ async fn suspects_run_one_at_a_time_and_step_aside_for_new_work() {
     end_two.send(Ok(())).unwrap();
     bench.until_state("suspect 1", State::Done).await;
     bench.until_state("suspect 2", State::Done).await;
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
+async fn what_is_due_behind_a_suspect_is_leased_at_once() {
+    let bench = Bench::new();
+    bench.insert("suspect").await;
+    expire(&bench, 1).await;
+    for n in 0..3 {
+        bench.insert(&n.to_string()).await;
+    }
+    let (handler, mut told) = by_hand();
+    // Nothing wakes it.
+    bench.wake.notified().await;
+    let running = bench.run(handler);
+    bench.until(|| told.len() == 4).await;
+    assert_eq!(bench.store.saw().leases[0], (16, 1));
+    while let Ok((_, end)) = told.try_recv() {
+        end.send(Ok(())).unwrap();
+    }
     running.stop(&bench).await;
 }

@@ -86,11 +86,11 @@ async fn a_batch_has_no_more_bytes_of_key_body_and_meta_than_its_limit_unless_on
     };
     let bench = Bench::with_limits(Script::new().gated(), limits);
     let first = bench.occupy().await;
-    // 50 bytes, 50 bytes, 51 bytes, more than a batch, 8 bytes.
+    // 50 bytes, 50 bytes, 30 bytes, more than a batch, 8 bytes.
     let records = [
         record(1, 42),
-        record(2, 20).with_meta(vec![b'm'; 22]),
-        record(3, 43),
+        record(2, 0).with_meta(vec![b'm'; 42]),
+        record(3, 22),
         record(4, 1000),
         record(5, 0),
     ];

@@ -183,6 +183,31 @@ async fn a_batch_is_given_the_time_of_its_most_patient_caller() {
 }
 
 #[tokio::test]
+async fn the_patience_of_one_batch_is_not_that_of_the_next() {
+    let bench = Bench::new(
+        Script::planned(|number, _| match number {
+            1 => Do::Hang,
+            _ => Do::Answer,
+        })
+        .gated(),
+    );
+    let patient = tokio::spawn({
+        let committer = bench.committer.clone();
+        async move { committer.insert(record(1, 10), PATIENCE * 100).await }
+    });
+    until(|| bench.store.begun() == 1).await;
+    let hasty = bench.spawn_waiting([record(2, 10)].into_iter()).await;
+    bench.store.open();
+    joined(patient).await.unwrap();
+    until(|| bench.store.begun() == 2).await;
+    bench.hands.advance(PATIENCE);
+    for task in hasty {
+        joined(task).await.unwrap_err();
+    }
+    bench.is_at_rest().await;
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_than_he_can_though_the_batch_before_takes_for_ever() {
     let bench = Bench::new(Script::new().gated());
     let first = bench.occupy().await;
