@@ -4,10 +4,10 @@
 use std::{fs, path::Path, thread};
 
 use libtest_mimic::{Completion, Failed, Trial};
-use tower_callback::MusicVideo;
+use tower_callback::{MusicVideo, store::Store};
 
 use crate::{
-    receiver::{Mode, Place, Setup, cannot_run, post, strace, wait_for},
+    receiver::{Mode, Place, Setup, cannot_run, events, open, post, strace, wait_for},
     trace::{Call, Verdict, judge, parse},
 };
 
@@ -148,6 +148,18 @@ fn repeat(mode: Mode) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Whether somebody who opened the files as they are would find the record.
+fn is_readable(place: &Place, task: &str) -> bool {
+    let copy = tempfile::tempdir().unwrap();
+    place.copy(copy.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open(&copy.path().join("callbacks.db")).await;
+        let found = store.find(&events(), task.as_bytes()).await.unwrap();
+        found.is_some()
+    })
+}
+
 /// Lets every sync wait, and kills a receiver between the write of the record and its sync.
 fn killed_before_the_sync(mode: Mode, task: &str) -> Result<Place, Failed> {
     let place = Place::new();
@@ -163,9 +175,7 @@ fn killed_before_the_sync(mode: Mode, task: &str) -> Result<Place, Failed> {
     let is_written = |call: &Call| call.is_log_write() && call.speaks_of(task);
     let answer = thread::scope(|scope| {
         let sender = scope.spawn(|| post(place.address(), &body(task)));
-        wait_for("the record is written", || {
-            calls(&trace).iter().any(is_written)
-        });
+        wait_for("the record is in the log", || is_readable(&place, task));
         receiver.kill();
         sender.join().unwrap()
     });

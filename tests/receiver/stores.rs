@@ -29,6 +29,7 @@ pub async fn pool(database: &Path) -> Result<SqlitePool, sqlx::Error> {
 /// A database of somebody who wants it fast: every connection is handed out without sync.
 pub async fn pool_without_sync(database: &Path) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
+        .min_connections(2)
         .max_connections(4)
         .before_acquire(|conn, _| {
             Box::pin(async move {
