@@ -89,9 +89,19 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     upgrade(conn, STEPS).await
 }
 
-/// Writes without a change.
+/// Commits something, so that the log is synced with all that is in it. Only a change does that: rows
+/// that are written as they were are not written at all.
+///
+/// Before that, what is in the log is copied into the database, as far as readers let it: when a
+/// sync has failed, the kernel may believe that pages are on disk which are not, and a later sync
+/// of the log would pass over them.
 pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    execute(conn, "UPDATE tower_callback_schema SET version = version").await
+    execute(
+        conn,
+        "PRAGMA wal_checkpoint(PASSIVE);
+         UPDATE tower_callback_schema SET opened = opened + 1",
+    )
+    .await
 }
 
 async fn upgrade(
@@ -121,7 +131,8 @@ async fn upgrade(
         conn,
         "CREATE TABLE IF NOT EXISTS tower_callback_schema (
             one INTEGER PRIMARY KEY CHECK (one = 1),
-            version INTEGER NOT NULL
+            version INTEGER NOT NULL,
+            opened INTEGER NOT NULL DEFAULT 0
         )",
     )
     .await?;
