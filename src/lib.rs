@@ -119,6 +119,10 @@ pub mod testing;
 pub mod verify;
 pub mod worker;
 
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+#[doc(inline)]
+pub use self::store::SqliteStore;
 #[doc(inline)]
 pub use self::{
     callbacks::Callbacks,
