@@ -1,6 +1,13 @@
 //! One request, step by step: proof by head, bounded body, proof by body, parse, insert, reply.
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header, request};
@@ -40,11 +47,11 @@ where
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
+        proven: AtomicBool::new(false),
     };
     match endpoint.admit(&receipt, &body) {
         Ok(admission) => {
             let endpoint = Arc::clone(endpoint);
-            let proven = matches!(admission, Admission::Proven(_));
             CallbackFuture::running(async move {
                 let work = panic::catch_future(endpoint.process(&receipt, body, admission));
                 let disposition = match endpoint
@@ -53,8 +60,10 @@ where
                     .await
                 {
                     Some(Ok(disposition)) => disposition,
-                    Some(Err(_)) => endpoint.panicked(proven),
-                    None => Disposition::Late { proven },
+                    Some(Err(_)) => endpoint.panicked(receipt.is_proven()),
+                    None => Disposition::Late {
+                        proven: receipt.is_proven(),
+                    },
                 };
                 endpoint.answer(disposition)
             })
@@ -68,9 +77,15 @@ struct Receipt {
     arrived: SystemTime,
     head: request::Parts,
     segment: Segment,
+    /// Whether the caller has proved himself by now: what goes wrong after that is not concealed.
+    proven: AtomicBool,
 }
 
 impl Receipt {
+    fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
     fn presented(&self) -> Presented<'_> {
         let presented = Presented::new(&self.head, self.arrived);
         match &self.segment {
@@ -117,14 +132,19 @@ impl Endpoint {
         B::Error: Into<BoxError>,
     {
         let proven = match admission {
-            Admission::Proven(verified) => self
-                .read_body(body, self.settings.body_limit, true)
-                .await
-                .map(|body| (verified, body)),
+            Admission::Proven(verified) => {
+                receipt.proven.store(true, Ordering::Relaxed);
+                self.read_body(body, self.settings.body_limit, true)
+                    .await
+                    .map(|body| (verified, body))
+            }
             Admission::NeedsBody => self.prove_by_body(receipt, body).await,
         };
         match proven {
-            Ok((verified, body)) => self.take(receipt, verified, body).await,
+            Ok((verified, body)) => {
+                receipt.proven.store(true, Ordering::Relaxed);
+                self.take(receipt, verified, body).await
+            }
             Err(disposition) => disposition,
         }
     }
@@ -234,7 +254,9 @@ impl Endpoint {
         let encoded = headers
             .get_all(header::CONTENT_ENCODING)
             .iter()
-            .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+            .flat_map(|codings| codings.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
         if encoded {
             return Some(Disposition::Encoded);
         }
@@ -344,7 +366,14 @@ impl Endpoint {
 
     /// Without the message, which may hold the body: the panic hook has it.
     fn panicked(&self, proven: bool) -> Disposition {
-        tracing::error!(endpoint = %self.name, "user code panicked on a callback");
+        // A stranger who found out what makes the proof panic must not fill the disk.
+        if let Some(held_back) = if proven {
+            Some(0)
+        } else {
+            self.panic_log.pass()
+        } {
+            tracing::error!(endpoint = %self.name, held_back, "user code panicked on a callback");
+        }
         Disposition::Panicked { proven }
     }
 
@@ -371,13 +400,13 @@ fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
     meta
 }
 
+/// Whether there is a content type, and every one that is given is JSON.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.to_str())
-    else {
-        return false;
-    };
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    types.peek().is_some() && types.all(|value| value.to_str().is_ok_and(is_json_type))
+}
+
+fn is_json_type(value: &str) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
         || (essence.len() > 5

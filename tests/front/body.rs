@@ -48,6 +48,12 @@ async fn a_strict_content_type_refuses_others_and_keeps_what_they_sent() {
     assert_eq!(rig.quarantined().await, 0);
     assert_eq!(send("text/plain").await, 415);
     assert_eq!(rig.quarantined().await, 1);
+    let two = [
+        ("content-type", "application/json"),
+        ("content-type", "text/plain"),
+    ];
+    let answer = request(rig.server.addr, "POST", &url(), &two, SUCCESS).await;
+    assert_eq!(answer.status, 415, "of two types, none is the right one");
 }
 
 #[tokio::test]
@@ -56,9 +62,14 @@ async fn an_encoded_body_is_kept_and_not_read() {
     let encoded = [("content-encoding", "gzip")];
     let answer = request(rig.server.addr, "POST", &url(), &encoded, "\x1f\u{8b}…").await;
     assert_eq!((answer.status, rig.quarantined().await), (415, 1));
-    let identity = [("content-encoding", "identity")];
-    let answer = request(rig.server.addr, "POST", &url(), &identity, SUCCESS).await;
-    assert_eq!((answer.status, rig.pending().await), (200, 1));
+    for none in ["identity", "", "identity, ,Identity"] {
+        let none = [("content-encoding", none)];
+        let answer = request(rig.server.addr, "POST", &url(), &none, SUCCESS).await;
+        assert_eq!((answer.status, rig.pending().await), (200, 1));
+    }
+    let two = [("content-encoding", "identity"), ("content-encoding", "br")];
+    let answer = request(rig.server.addr, "POST", &url(), &two, SUCCESS).await;
+    assert_eq!(answer.status, 415);
 }
 
 #[tokio::test]
