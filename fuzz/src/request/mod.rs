@@ -168,14 +168,14 @@ impl Front {
         let reply = match &self.layered {
             None => {
                 let call = self.service.call(request());
-                let response = drive(call, hands).await.expect("infallible");
+                let response = drive(call, case, hands).await.expect("infallible");
                 Reply::of(response).await
             }
             Some((layer, app)) => {
                 let mut service = layer.layer(app.clone());
                 ready(&mut service).await;
                 let call = service.call(request());
-                let response = drive(call, hands).await.expect("infallible");
+                let response = drive(call, case, hands).await.expect("infallible");
                 let reply = Reply::of(response).await;
                 assert_foreign(case, app, outcome, &reply, &polls);
                 reply
@@ -223,11 +223,12 @@ async fn ready<S: Service<Request<Script>>>(service: &mut S) {
 }
 
 /// Runs a future to its end. Whenever nothing else happens, time goes on.
-async fn drive<F: Future>(future: F, hands: &ManualClock) -> F::Output {
+async fn drive<F: Future>(future: F, case: &Case, hands: &ManualClock) -> F::Output {
     let mut future = pin!(future);
     // Twice as long as the longest deadline.
     for _ in 0..40 {
-        for _ in 0..4 {
+        // A body that only pauses is on its way.
+        for _ in 0..case.body.len() + 4 {
             let poll = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
             if let Poll::Ready(output) = poll {
                 return output;
