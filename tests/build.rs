@@ -226,7 +226,8 @@ fn keys_are_not_forgotten_while_the_proof_still_accepts_a_captured_request() {
 
 #[test]
 fn a_secret_that_cannot_arrive_is_refused_and_not_shown() {
-    let proofs: [(fn() -> Token, &str); 6] = [
+    type Make = fn() -> Token;
+    let proofs: [(Make, &str); 6] = [
         (|| Token::query("token", ""), "is empty"),
         (
             || Token::query("token", "hunter2 hunter2"),

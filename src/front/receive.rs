@@ -205,11 +205,7 @@ impl Endpoint {
     /// Takes what a proven caller sent.
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Disposition {
         let headers = listed_headers(&receipt.head.headers, self.headers);
-        let size: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if size > Meta::MAX_HEADERS {
+        if Meta::size_of(&headers) > Meta::MAX_HEADERS {
             return Disposition::TooLarge { proven: true };
         }
         let callback = Callback::new(&body, receipt.arrived, &headers);
@@ -296,7 +292,7 @@ impl Endpoint {
         if matches!(self.sink, Sink::Accept(_)) {
             return disposition;
         }
-        let digest = Sha256::digest(&body);
+        let key = quarantine_key(&body, &listed_headers(&receipt.head.headers, self.headers));
         let mut meta = meta(
             receipt,
             verified,
@@ -305,8 +301,7 @@ impl Endpoint {
         let mut reason = reason.unwrap_or_else(|| disposition.as_str().to_owned());
         reason.truncate(reason.floor_char_boundary(MAX_REASON));
         meta.reason = Some(reason);
-        let record =
-            NewRecord::new(self.quarantine.clone(), digest.to_vec(), body).with_meta(meta.encode());
+        let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
         match self.insert(record).await {
             Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => {
                 disposition
@@ -319,14 +314,16 @@ impl Endpoint {
     fn headers_of_interest(&self, all: &HeaderMap) -> HeaderMap {
         let mut kept = listed_headers(all, self.headers);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if !kept.contains_key(&name) {
-                for value in all
-                    .get_all(&name)
-                    .iter()
-                    .filter(|value| value.len() <= 1024)
-                {
-                    kept.append(name.clone(), value.clone());
-                }
+            if kept.contains_key(&name) {
+                continue;
+            }
+            let mut room = MAX_HEADER;
+            for value in all.get_all(&name) {
+                let Some(left) = room.checked_sub(value.len()) else {
+                    break;
+                };
+                room = left;
+                kept.append(name.clone(), value.clone());
             }
         }
         kept
@@ -385,7 +382,27 @@ impl Endpoint {
 }
 
 /// The most bytes of a reason that are kept: a user's own error may quote the whole body.
-const MAX_REASON: usize = 1024;
+const MAX_REASON: usize = 512;
+
+/// The most bytes of a header that are kept to say how to read a body.
+const MAX_HEADER: usize = 1024;
+
+/// Callbacks that nobody could read are the same if their bodies are, and the headers that the event
+/// is read from: an id may stand there.
+fn quarantine_key(body: &[u8], headers: &HeaderMap) -> Vec<u8> {
+    let body = Sha256::digest(body);
+    if headers.is_empty() {
+        return body.to_vec();
+    }
+    let mut whole = Sha256::new_with_prefix(body);
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), value.as_bytes()] {
+            whole.update((part.len() as u64).to_be_bytes());
+            whole.update(part);
+        }
+    }
+    whole.finalize().to_vec()
+}
 
 /// What a sink made of a callback that it could read.
 enum Taken<F> {

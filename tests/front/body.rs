@@ -1,10 +1,21 @@
 //! Bodies of all kinds.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame};
+use tower::ServiceExt;
+use tower_callback::{Callbacks, Clock, MemoryStore, MusicVideo, Token, clock::ManualClock};
 
 use crate::{
-    rig, rig_with,
-    support::{Client, SUCCESS, request, url},
+    NAME, rig, rig_with,
+    support::{Client, SECRET, SUCCESS, request, url},
 };
 
 fn head(extra: &str) -> String {
@@ -179,4 +190,44 @@ async fn http2_is_received_too() {
     assert_eq!(rig.pending().await, 1);
     drop(sender);
     connection.await.unwrap().unwrap();
+}
+
+/// A body that always has a frame, an empty one, and turns the clock on its way.
+struct Endless {
+    frames: u32,
+    hands: ManualClock,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.frames += 1;
+        match self.frames {
+            1000 => self.hands.advance(Duration::from_secs(6)),
+            // So that the test ends when nobody looks at the clock.
+            100_000 => return Poll::Ready(None),
+            _ => {}
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_empty_frames_without_end_is_408() {
+    let hands = Clock::manual();
+    let service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
+        .store(MemoryStore::with_clock(&hands))
+        .clock(hands.clock())
+        .build_front()
+        .unwrap();
+    let request = Request::post(url())
+        .body(Endless { frames: 0, hands })
+        .unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 408);
 }

@@ -181,7 +181,9 @@ fn proved<E: Event>(case: &Case, body: &[u8], signed: Option<&str>) -> Outcome {
     let mut size = 0;
     for name in E::HEADERS {
         for value in case.headers.get_all(*name) {
-            size += name.len() + value.len();
+            let twice = |byte: &&u8| !byte.is_ascii() || b"\"\\\t".contains(byte);
+            let value_size = value.len() + value.as_bytes().iter().filter(twice).count();
+            size += name.len() + value_size + 8;
             headers.append(*name, value.clone());
         }
     }
