@@ -148,11 +148,6 @@ pub use self::{
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 
-#[cfg(feature = "sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-#[doc(inline)]
-pub use self::store::SqliteStore;
-
 /// Any error, as tower writes it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
