@@ -89,9 +89,17 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     upgrade(conn, STEPS).await
 }
 
-/// Writes without a change.
-pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    execute(conn, "UPDATE tower_callback_schema SET version = version").await
+/// Syncs the log, and then copies it to the file.
+///
+/// A killed process may have left commits in the log without a sync, and after a failed sync the
+/// system may take pages for written that are not. Whoever opens the log sees those commits: they may
+/// be called duplicates only when they are on disk.
+pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    execute(
+        conn,
+        "UPDATE tower_callback_schema SET version = version; PRAGMA wal_checkpoint(PASSIVE)",
+    )
+    .await
 }
 
 async fn upgrade(
