@@ -11,6 +11,7 @@ mod inspect;
 mod lease;
 mod open_error;
 mod options;
+mod plan;
 mod purge;
 mod queues;
 mod rows;
