@@ -89,29 +89,17 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     upgrade(conn, STEPS).await
 }
 
-<<<<<<< HEAD
 /// Commits something, so that the log is synced with all that is in it. Only a change does that: rows
 /// that are written as they were are not written at all.
 ///
 /// Before that, what is in the log is copied into the database, as far as readers let it: when a
 /// sync has failed, the kernel may believe that pages are on disk which are not, and a later sync
 /// of the log would pass over them.
-pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     execute(
         conn,
         "PRAGMA wal_checkpoint(PASSIVE);
          UPDATE tower_callback_schema SET opened = opened + 1",
-=======
-/// Syncs the log, and then copies it to the file.
-///
-/// A killed process may have left commits in the log without a sync, and after a failed sync the
-/// system may take pages for written that are not. Whoever opens the log sees those commits: they may
-/// be called duplicates only when they are on disk.
-pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    execute(
-        conn,
-        "UPDATE tower_callback_schema SET version = version; PRAGMA wal_checkpoint(PASSIVE)",
->>>>>>> sqlite
     )
     .await
 }
