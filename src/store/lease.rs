@@ -42,8 +42,7 @@ impl Lease {
     /// A transaction of the user's is to settle this lease: from now on, whether it did is for the
     /// store to say, not for what the handler returns. To be called by a store's `complete`, before
     /// its first await, with the very lease of the delivery or a clone of it.
-    #[allow(dead_code, reason = "only stores with transactions complete leases")]
-    pub(crate) fn mark_completing(&self) {
+    pub fn mark_completing(&self) {
         self.completing.0.store(true, Ordering::Release);
     }
 

@@ -62,6 +62,6 @@ fn success(video_url: &str) -> String {
 fn url(event: &MusicVideo) -> &str {
     match &event.outcome {
         Outcome::Succeeded { video_url } => video_url,
-        other => panic!("{other:?}"),
+        failed @ Outcome::Failed(_) => panic!("{failed:?}"),
     }
 }

@@ -60,7 +60,7 @@ async fn the_report_agrees_with_what_the_server_saw_and_the_observer_with_the_re
     assert_eq!(totals.unanswered, cut);
     assert_eq!(totals.events, 60);
     assert_eq!(totals.acknowledged + totals.given_up, 60);
-    for kind in Kind::ALL {
+    for &kind in Kind::ALL {
         let expected = kind != Kind::Slow;
         assert_eq!(report.sent(kind) > 0, expected, "{kind}");
     }

@@ -38,7 +38,7 @@ pub(super) struct Connections {
 }
 
 enum Source {
-    Own(SqliteConnectOptions),
+    Own(Box<SqliteConnectOptions>),
     Pool(SqlitePool),
 }
 
@@ -132,9 +132,16 @@ impl Connections {
             // A checkpoint writes a page once, however often it was changed since the last one.
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
+            // What undoes half a statement need not be a file.
+            .pragma("temp_store", "memory")
             .row_buffer_size(1024)
             .disable_statement_logging();
-        let connections = Self::new(Source::Own(options.clone()), path, busy_timeout, readers);
+        let connections = Self::new(
+            Source::Own(Box::new(options.clone())),
+            path,
+            busy_timeout,
+            readers,
+        );
         // Later, a file that is missing is an error: a new one would hide that events are gone.
         let (conn, file) = connections
             .connect(&options.create_if_missing(true), true)

@@ -28,7 +28,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &[Self] = &[
         Self::Duplicate,
         Self::Concurrent,
         Self::WrongProof,

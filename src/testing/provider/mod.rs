@@ -26,8 +26,9 @@
 //!
 //! Everything that is not an answer: ids, codes and bodies of the [events](Provider::events) that
 //! are made up, which faults strike which events, and all their details. The same seed and settings
-//! mean the same requests, with this version and with later ones. *When* a retry comes follows from
-//! the answers, and so does the order of what is in the air at the same time.
+//! mean the same requests, with this version and with later ones. Whether and when a retry or a
+//! duplicate comes follows from the answers, and so does the order of what is in the air at the
+//! same time.
 
 mod attempt;
 mod drip;

@@ -53,7 +53,7 @@ impl Plan {
             forged: Vec::new(),
             malformed: Vec::new(),
         };
-        for fault in Fault::ALL {
+        for &fault in Fault::ALL {
             // A sequence for each, so that one fault more or less leaves the others as they are.
             let mut random = random.fork(1 + fault as u64);
             let rolled = usize::from(random.chance(faults.share(fault)));

@@ -125,7 +125,7 @@ impl fmt::Display for Report {
             writeln!(f, "{event}")?;
         }
         self.totals().fmt(f)?;
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             match self.sent(kind) {
                 0 => {}
                 sent => write!(f, "\n{:<13}{sent:>8}", kind.as_str())?,

@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::sync::Barrier;
 
 use super::{
     Answer, Attempt, Kind, Observer, Report, Schedule,
@@ -142,7 +141,6 @@ impl Run {
             kind,
             body: body.clone(),
             manner: Manner::Whole,
-            together: None,
         };
         let mut orders = Vec::with_capacity(1);
         match job.what {
@@ -167,10 +165,6 @@ impl Run {
                 if number == 0 && plan.concurrent > 0 {
                     let copies = (0..plan.concurrent).map(|_| order(Kind::Concurrent, &plan.body));
                     orders.extend(copies);
-                    let together = Arc::new(Barrier::new(orders.len()));
-                    for order in &mut orders {
-                        order.together = Some(Arc::clone(&together));
-                    }
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! From an order to what came of it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{Either, Full};
-use tokio::{net::TcpStream, sync::Barrier};
+use tokio::net::TcpStream;
 
 use super::{Answer, Kind, Target, drip::Drip, wire};
 use crate::Clock;
@@ -24,8 +24,6 @@ pub(super) struct Order {
     pub(super) kind: Kind,
     pub(super) body: Bytes,
     pub(super) manner: Manner,
-    /// Where those who are sent at the same moment wait for each other, connected.
-    pub(super) together: Option<Arc<Barrier>>,
 }
 
 /// How the body is sent.
@@ -64,11 +62,7 @@ impl Sender {
             Kind::WrongProof => &self.forged,
             _ => &self.genuine,
         };
-        let connected = target.connect().await;
-        if let Some(together) = &order.together {
-            together.wait().await;
-        }
-        let Ok(stream) = connected else {
+        let Ok(stream) = target.connect().await else {
             return Answer::NoConnection;
         };
         self.write(stream, target, headers, order, answered).await
