@@ -111,9 +111,10 @@
 //! | `testing` | the `testing` module: a simulated provider that calls over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
 //! A feature adds, and never changes what is there.
+//!
 #![cfg_attr(
     not(feature = "sqlite"),
-    doc = "\n[`SqliteStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.SqliteStore.html"
+    doc = " [`SqliteStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.SqliteStore.html"
 )]
 
 pub mod callbacks;
