@@ -14,6 +14,7 @@
 
 mod address;
 mod combine;
+mod mac;
 mod presented;
 mod secret;
 mod token;
@@ -24,7 +25,7 @@ pub use self::{
     address::{IpAllowlist, PeerAddr, TrustedProxies},
     combine::{And, Or},
     presented::Presented,
-    secret::{Secret, Secrets},
+    secret::{Secret, Secrets, SecretsError},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},

@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use super::{
-    Presented, Refusal, RefusalKind, Secrets, Setup, Verdict, Verified, Verify, secret::Place,
+    Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
+    secret::Guess,
 };
 use crate::error::BuildError;
 
@@ -101,20 +102,15 @@ impl Verify for Token {
             Ok(token) => token,
             Err(kind) => return Verdict::Refuse(Refusal::new(kind, "token")),
         };
-        match self.secrets.find(token) {
-            Some(secret) => {
-                let verified = Verified::assertion();
-                Verdict::Accept(match Secrets::label(secret) {
-                    Some(label) => verified.with_label(label),
-                    None => verified,
-                })
-            }
-            None => Verdict::Refuse(Refusal::new(RefusalKind::Mismatch, "token")),
+        let guess = Guess::new(token);
+        match (self.secrets).find(presented.arrived(), |secret| guess.is(secret)) {
+            Ok(secret) => Verdict::Accept(Verified::assertion().with_matched(&secret)),
+            Err(kind) => Verdict::Refuse(Refusal::new(kind, "token")),
         }
     }
 
     fn check(&self, setup: &Setup<'_>) -> Result<(), BuildError> {
-        let place = match &self.place {
+        match &self.place {
             TokenPlace::Query(parameter) => {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
                 if parameter.is_empty() || !parameter.bytes().all(plain) {
@@ -126,7 +122,7 @@ impl Verify for Token {
                         ),
                     ));
                 }
-                Place::Url
+                self.secrets.require("Token::query", unreserved)?;
             }
             TokenPlace::Segment => {
                 if setup.has_segment == Some(false) {
@@ -136,7 +132,7 @@ impl Verify for Token {
                          ends in `/{token}`",
                     ));
                 }
-                Place::Url
+                self.secrets.require("Token::segment", unreserved)?;
             }
             TokenPlace::Header(name) => {
                 if HeaderName::from_bytes(name.as_bytes()).is_err() {
@@ -145,11 +141,52 @@ impl Verify for Token {
                         format!("{name:?} is no header's name"),
                     ));
                 }
-                Place::Header
+                self.secrets.require("Token::header", visible)?;
             }
-            TokenPlace::Bearer => Place::Header,
-        };
-        self.secrets.check(place, setup)
+            TokenPlace::Bearer => self.secrets.require("Token::bearer", visible)?,
+        }
+        for secret in &*self.secrets.current() {
+            if secret.key().len() < SHORT {
+                tracing::warn!(
+                    endpoint = setup.endpoint,
+                    label = secret.label().map(|label| &**label),
+                    "a secret of under {SHORT} characters can be guessed: use 32 random ones"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Secrets shorter than this are warned about.
+const SHORT: usize = 16;
+
+/// A secret in a URL is made of unreserved characters of RFC 3986: what no client, proxy or
+/// provider rewrites.
+fn unreserved(secrets: &[Secret]) -> Result<(), String> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    every(
+        secrets,
+        plain,
+        "has characters that change on their way through a URL: use letters, digits, and - . _ ~ only",
+    )
+}
+
+fn visible(secrets: &[Secret]) -> Result<(), String> {
+    every(
+        secrets,
+        u8::is_ascii_graphic,
+        "has characters that no header can carry: use visible ASCII without spaces (is there a line feed at its end?)",
+    )
+}
+
+fn every(secrets: &[Secret], good: impl Fn(&u8) -> bool, problem: &str) -> Result<(), String> {
+    match secrets
+        .iter()
+        .find(|secret| !secret.key().iter().all(&good))
+    {
+        Some(secret) => Err(format!("the secret {} {problem}", secret.name())),
+        None => Ok(()),
     }
 }
 
