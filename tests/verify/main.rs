@@ -5,6 +5,7 @@
 mod address;
 mod build;
 mod combine;
+mod signature;
 mod token;
 mod verified;
 
