@@ -17,6 +17,8 @@ mod combine;
 mod mac;
 mod presented;
 mod secret;
+mod signature;
+mod single;
 mod token;
 mod verdict;
 mod verify_fn;
@@ -26,9 +28,14 @@ pub use self::{
     combine::{And, Or},
     presented::Presented,
     secret::{Secret, Secrets, SecretsError},
+    signature::{Encoding, Signature},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},
+};
+pub(crate) use self::{
+    signature::{Keys, Tolerance, unix_seconds},
+    single::header as single_header,
 };
 
 use std::time::Duration;

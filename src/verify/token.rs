@@ -1,10 +1,11 @@
 //! A shared secret that the caller presents as it is.
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 
 use super::{
     Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
     secret::Guess,
+    single::{header, only},
 };
 use crate::error::BuildError;
 
@@ -187,23 +188,5 @@ fn every(secrets: &[Secret], good: impl Fn(&u8) -> bool, problem: &str) -> Resul
     {
         Some(secret) => Err(format!("the secret {} {problem}", secret.name())),
         None => Ok(()),
-    }
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], RefusalKind> {
-    only(
-        headers
-            .get_all(name)
-            .iter()
-            .map(http::HeaderValue::as_bytes),
-    )
-}
-
-/// The one value. Of several, none is right.
-fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], RefusalKind> {
-    match (values.next(), values.next()) {
-        (None, _) => Err(RefusalKind::Missing),
-        (Some(value), None) => Ok(value),
-        (Some(_), Some(_)) => Err(RefusalKind::Repeated),
     }
 }

@@ -6,6 +6,7 @@ mod address;
 mod build;
 mod combine;
 mod forwarded;
+mod signature;
 mod token;
 mod verified;
 
