@@ -1,11 +1,15 @@
 //! Every kind of proof, each with the canary as its secret, and what it takes to pass it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::LazyLock, time::UNIX_EPOCH};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderName, HeaderValue, Request};
+use sha2::Sha256;
 use tower_callback::{
     IpAllowlist, Token, Verify,
-    verify::{PeerAddr, Refusal, RefusalKind, TrustedProxies, Verdict, Verified},
+    music_video::KieSignature,
+    verify::{PeerAddr, Refusal, RefusalKind, Signature, TrustedProxies, Verdict, Verified},
     verify_fn,
 };
 
@@ -16,6 +20,8 @@ pub(crate) struct Head {
     pub(crate) target: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) peer: Option<&'static str>,
+    /// Whether it takes the body to tell that this proves nothing.
+    pub(crate) is_by_body: bool,
 }
 
 impl Head {
@@ -24,6 +30,7 @@ impl Head {
             target: target.into(),
             headers: Vec::new(),
             peer: None,
+            is_by_body: false,
         }
     }
 
@@ -34,6 +41,11 @@ impl Head {
 
     pub(crate) fn from(mut self, peer: &'static str) -> Self {
         self.peer = Some(peer);
+        self
+    }
+
+    fn by_body(mut self) -> Self {
+        self.is_by_body = true;
         self
     }
 
@@ -178,7 +190,12 @@ pub(crate) fn kinds() -> Vec<Kind> {
                     .with("x-length", body.len().to_string())
                     .with("x-task", task)
             },
-            bad: || vec![Head::new(PATH), Head::new(PATH).with("x-length", CANARY)],
+            bad: || {
+                vec![
+                    Head::new(PATH),
+                    Head::new(PATH).with("x-length", CANARY).by_body(),
+                ]
+            },
         },
         Kind {
             name: "token or function of the body",
@@ -187,11 +204,116 @@ pub(crate) fn kinds() -> Vec<Kind> {
             bad: || {
                 vec![
                     Head::new(format!("{PATH}?token={CANARY}x")),
-                    Head::new(format!("{PATH}?token={CANARY}x")).with("x-length", CANARY),
+                    Head::new(format!("{PATH}?token={CANARY}x"))
+                        .with("x-length", CANARY)
+                        .by_body(),
+                ]
+            },
+        },
+        Kind {
+            name: "github",
+            proof: || Box::new(Signature::github([("november", CANARY)])),
+            good: |_, body| {
+                Head::new(PATH).with(
+                    "x-hub-signature-256",
+                    format!("sha256={}", hex(&tag(&[body]))),
+                )
+            },
+            bad: || {
+                let signed = |value: String| Head::new(PATH).with("x-hub-signature-256", value);
+                vec![
+                    Head::new(PATH),
+                    signed(CANARY.to_owned()),
+                    signed(format!("sha256={CANARY}")),
+                    signed(format!("sha256={}", hex(&[7; 32]))).by_body(),
+                ]
+            },
+        },
+        Kind {
+            name: "stripe",
+            proof: || Box::new(Signature::stripe(CANARY)),
+            good: |_, body| {
+                let time = now();
+                let tag = hex(&tag(&[time.as_bytes(), b".", body]));
+                Head::new(PATH).with("stripe-signature", format!("t={time},v1={tag},v0={CANARY}"))
+            },
+            bad: || {
+                let signed = |value: String| Head::new(PATH).with("stripe-signature", value);
+                let tag = hex(&[7; 32]);
+                vec![
+                    signed(format!("t={CANARY},v1={tag}")),
+                    signed(format!("t=1700000000,v1={tag}")),
+                    signed(format!("t={},v1={CANARY}", now())),
+                    signed(format!("t={},v1={tag},v0={CANARY}", now())).by_body(),
+                ]
+            },
+        },
+        Kind {
+            name: "standard webhooks",
+            proof: || {
+                let secret = format!("whsec_{}", STANDARD.encode(CANARY));
+                Box::new(Signature::standard_webhooks(secret))
+            },
+            good: |_, body| {
+                let time = now();
+                let tag = tag(&[CANARY.as_bytes(), b".", time.as_bytes(), b".", body]);
+                Head::new(PATH)
+                    .with("webhook-id", CANARY)
+                    .with("webhook-timestamp", time)
+                    .with("webhook-signature", format!("v1,{}", STANDARD.encode(tag)))
+            },
+            bad: || {
+                let signed = |value: String| {
+                    Head::new(PATH)
+                        .with("webhook-id", CANARY)
+                        .with("webhook-timestamp", now())
+                        .with("webhook-signature", value)
+                };
+                vec![
+                    Head::new(PATH).with("webhook-signature", CANARY),
+                    signed(format!("v1,{CANARY}")),
+                    signed(format!("v1,{}", STANDARD.encode([7; 32]))).with("webhook-id", "x"),
+                    signed(format!("v1,{CANARY} v1,{}", STANDARD.encode([7; 32]))).by_body(),
+                ]
+            },
+        },
+        Kind {
+            name: "kie",
+            proof: || Box::new(KieSignature::new(CANARY)),
+            good: |task, _| kie(&tag(&[task.as_bytes(), b".", now().as_bytes()])),
+            bad: || {
+                vec![
+                    Head::new(PATH),
+                    Head::new(PATH).with("x-webhook-signature", CANARY),
+                    kie(&[7; 31]),
+                    kie(&[7; 32]).by_body(),
                 ]
             },
         },
     ]
+}
+
+fn kie(tag: &[u8]) -> Head {
+    Head::new(PATH)
+        .with("x-webhook-timestamp", now())
+        .with("x-webhook-signature", STANDARD.encode(tag))
+}
+
+/// HMAC-SHA256 with the canary as the key.
+fn tag(parts: &[&[u8]]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(CANARY.as_bytes()).unwrap();
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The same for the whole run, so that two heads that are made alike are alike.
+fn now() -> String {
+    static NOW: LazyLock<u64> = LazyLock::new(|| UNIX_EPOCH.elapsed().unwrap().as_secs());
+    NOW.to_string()
 }
 
 fn allowlist(proxies: TrustedProxies) -> IpAllowlist {
