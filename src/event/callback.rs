@@ -63,7 +63,7 @@ impl fmt::Debug for Callback<'_> {
         f.debug_struct("Callback")
             .field("body", &format_args!("{} bytes", self.body.len()))
             .field("arrived", &self.arrived)
-            .field("headers", &self.headers.keys())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .finish()
     }
 }

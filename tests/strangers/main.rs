@@ -5,8 +5,8 @@
 
 mod answers;
 mod body;
-// mod canary;
-// mod debug;
+mod canary;
+mod debug;
 mod flood;
 mod kinds;
 
