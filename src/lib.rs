@@ -128,7 +128,7 @@ pub use self::{
     front::{CallbackLayer, CallbackService, Disposition},
     music_video::MusicVideo,
     store::MemoryStore,
-    verify::{IpAllowlist, Token, Verify, verify_fn},
+    verify::{IpAllowlist, SignedUrl, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 

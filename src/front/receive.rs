@@ -190,6 +190,7 @@ impl Endpoint {
 
     /// Takes what a proven caller sent.
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Disposition {
+        self.trace_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
         let size: usize = headers
             .iter()

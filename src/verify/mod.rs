@@ -17,6 +17,7 @@ mod combine;
 mod mac;
 mod presented;
 mod secret;
+mod signed_url;
 mod token;
 mod verdict;
 mod verify_fn;
@@ -26,6 +27,7 @@ pub use self::{
     combine::{And, Or},
     presented::Presented,
     secret::{Secret, Secrets, SecretsError},
+    signed_url::{DangerousSignedUrl, MintError, SignedUrl},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},

@@ -5,6 +5,8 @@
 mod address;
 mod build;
 mod combine;
+mod secrets;
+mod signed_url;
 mod token;
 mod verified;
 
