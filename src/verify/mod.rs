@@ -18,6 +18,7 @@ mod mac;
 mod presented;
 mod secret;
 mod signature;
+mod signed_url;
 mod single;
 mod token;
 mod verdict;
@@ -29,6 +30,7 @@ pub use self::{
     presented::Presented,
     secret::{Secret, Secrets, SecretsError},
     signature::{Encoding, Signature},
+    signed_url::{DangerousSignedUrl, MintError, SignedUrl},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},

@@ -71,20 +71,11 @@ impl Token {
 
     fn presented<'a>(&self, presented: &Presented<'a>) -> Result<&'a [u8], RefusalKind> {
         match &self.place {
-            TokenPlace::Query(parameter) => {
-                let query = presented.uri().query().unwrap_or_default();
-                only(query.split('&').filter_map(|pair| {
-                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (name == parameter).then_some(value.as_bytes())
-                }))
-            }
-            TokenPlace::Segment => presented
-                .segment()
-                .map(str::as_bytes)
-                .ok_or(RefusalKind::Missing),
-            TokenPlace::Header(name) => header(presented.headers(), name),
+            TokenPlace::Query(parameter) => presented.parameter(parameter),
+            TokenPlace::Segment => presented.last_segment(),
+            TokenPlace::Header(name) => presented.header(name),
             TokenPlace::Bearer => {
-                let value = header(presented.headers(), AUTHORIZATION.as_str())?;
+                let value = presented.header(AUTHORIZATION.as_str())?;
                 match value.split_at_checked(7) {
                     Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
                         Ok(token.trim_ascii_start())
@@ -113,16 +104,7 @@ impl Verify for Token {
     fn check(&self, setup: &Setup<'_>) -> Result<(), BuildError> {
         match &self.place {
             TokenPlace::Query(parameter) => {
-                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-                if parameter.is_empty() || !parameter.bytes().all(plain) {
-                    return Err(BuildError::new(
-                        "Token::query",
-                        format!(
-                            "{parameter:?} is no parameter's name that stays as it is in a URL: \
-                             use letters, digits, and - . _ ~ only"
-                        ),
-                    ));
-                }
+                check_parameter("Token::query", parameter)?;
                 self.secrets.require("Token::query", unreserved)?;
             }
             TokenPlace::Segment => {
@@ -159,33 +141,49 @@ impl Verify for Token {
     }
 }
 
+/// Whether a parameter's name stays as it is in a URL.
+pub(super) fn check_parameter(setting: &'static str, parameter: &str) -> Result<(), BuildError> {
+    if parameter.is_empty() || !parameter.bytes().all(is_unreserved) {
+        return Err(BuildError::new(
+            setting,
+            format!(
+                "{parameter:?} is no parameter's name that stays as it is in a URL: use letters, \
+                 digits, and - . _ ~ only"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether no client, proxy or provider rewrites the character in a URL: RFC 3986 says so of these.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
 /// Secrets shorter than this are warned about.
 const SHORT: usize = 16;
 
-/// A secret in a URL is made of unreserved characters of RFC 3986: what no client, proxy or
-/// provider rewrites.
 fn unreserved(secrets: &[Secret]) -> Result<(), String> {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
     every(
         secrets,
-        plain,
-        "has characters that change on their way through a URL: use letters, digits, and - . _ ~ only",
+        is_unreserved,
+        "has characters that change on their way through a URL: use letters, digits, and - . _ ~ \
+         only",
     )
 }
 
 fn visible(secrets: &[Secret]) -> Result<(), String> {
     every(
         secrets,
-        u8::is_ascii_graphic,
-        "has characters that no header can carry: use visible ASCII without spaces (is there a line feed at its end?)",
+        |byte| byte.is_ascii_graphic(),
+        "has characters that no header can carry: use visible ASCII without spaces (is there a \
+         line feed at its end?)",
     )
 }
 
-fn every(secrets: &[Secret], good: impl Fn(&u8) -> bool, problem: &str) -> Result<(), String> {
-    match secrets
-        .iter()
-        .find(|secret| !secret.key().iter().all(&good))
-    {
+fn every(secrets: &[Secret], good: fn(u8) -> bool, problem: &str) -> Result<(), String> {
+    let bad = |secret: &&Secret| !secret.key().iter().copied().all(good);
+    match secrets.iter().find(bad) {
         Some(secret) => Err(format!("the secret {} {problem}", secret.name())),
         None => Ok(()),
     }

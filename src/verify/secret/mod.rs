@@ -78,6 +78,11 @@ impl Secret {
         self.until.is_none_or(|end| time < end)
     }
 
+    /// Whether it is good at any time before that one.
+    pub(super) fn lasts_until(&self, time: SystemTime) -> bool {
+        self.until.is_none_or(|end| end >= time)
+    }
+
     /// Whether it has an end.
     pub(super) fn is_retiring(&self) -> bool {
         self.until.is_some()
