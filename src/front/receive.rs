@@ -107,7 +107,7 @@ enum Admission {
 }
 
 impl Endpoint {
-    /// The proof by head. Nothing is read, allocated or stored for who fails it.
+    /// The proof by head. Nothing is read or stored for who fails it, and no task is started.
     fn admit<B: Body>(&self, receipt: &Receipt, body: &B) -> Result<Admission, Disposition> {
         if receipt.head.method != Method::POST {
             return Err(Disposition::MethodNotAllowed);

@@ -148,7 +148,10 @@ impl Doing {
         tokio::time::sleep(Duration::from_millis(time)).await;
         let failing = || fastrand::u32(0..100) < self.setup.failing;
         if let Some(pool) = pool {
-            return finish(&pool, &delivery, failing(), failing()).await;
+            let finished = finish(&pool, &delivery, failing(), failing()).await;
+            // A kill at this point applies an effect twice where it is committed alone.
+            tokio::time::sleep(Duration::from_millis(time)).await;
+            return finished;
         }
         if failing() {
             return Err("an attempt that fails".into());

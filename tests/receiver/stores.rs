@@ -165,8 +165,8 @@ impl Inbox for Early {
     }
 
     async fn insert(&self, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
-        for record in records.iter().cloned() {
-            let store = self.0.clone();
+        for record in records {
+            let (store, record) = (self.0.clone(), record.clone());
             tokio::spawn(async move { store.insert(slice::from_ref(&record)).await });
         }
         Ok(vec![Inserted::Fresh; records.len()])

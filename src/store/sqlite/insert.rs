@@ -1,29 +1,24 @@
 //! Inserting: one look at what is known, a decision per record, one write.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::LazyLock,
-};
+use std::{collections::HashMap, sync::LazyLock};
 
-use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::{
     Shared,
     clock::ceil_millis,
     db_error::store_error,
+    plan::{Candidate, Known, Plan, decide, read_known},
     queues::{Queues, select_queues},
-    rows::{self, DEAD, DISOWNED, KeyHash, PENDING, QUARANTINED, RowsSql},
+    rows::{self, KeyHash, RowsSql},
 };
-use crate::{
-    event::Rank,
-    store::{Inserted, NewRecord, Queue, QueueKind, RecordId, StoreError},
-};
+use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError};
 
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
 
-/// Takes the write lock, reads the queues and the last row's number (-2), and finds what is known of packed hashes (`?1`, `?2` of
-/// them). What is alive comes first.
+/// Takes the write lock, reads the queues and the last row's number (-2), and finds what is known of
+/// packed hashes (`?1`, `?2` of them). What is alive comes first.
 const BEGIN: &str = concat!(
     "BEGIN IMMEDIATE;",
     select_queues!(),
@@ -98,49 +93,6 @@ DELETE FROM tower_callback_seen WHERE k IN (
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     SELECT substr(?1, n.i * 16 + 1, 16) FROM n)";
 
-/// What is known of a key: before the batch, or after the records of the batch so far.
-struct Known {
-    id: RecordId,
-    rank: Rank,
-    digest: i64,
-    code: i64,
-    lease_until: Option<i64>,
-    key: Option<Vec<u8>>,
-    place: Place,
-}
-
-/// Where the record of a key is.
-enum Place {
-    /// In a row.
-    Row(i64),
-    /// Only in `seen`, and its last token.
-    Seen(Option<Vec<u8>>),
-    /// In the plan.
-    New(usize),
-    Upgrade(usize),
-}
-
-/// What is to be written. Records by their index in the batch.
-#[derive(Default)]
-struct Plan {
-    new: Vec<NewRow>,
-    upgrades: Vec<Upgrade>,
-}
-
-struct NewRow {
-    index: usize,
-    /// Whether the key is in `seen`.
-    revives: bool,
-    /// The last token, so that repeating its settlement is told from a lost lease.
-    token: Option<Vec<u8>>,
-}
-
-struct Upgrade {
-    index: usize,
-    seq: i64,
-    was_dead: bool,
-}
-
 pub(super) async fn insert(
     shared: &Shared,
     records: &[NewRecord],
@@ -180,13 +132,6 @@ struct Batch<'a> {
     records: &'a [NewRecord],
     hashes: Vec<KeyHash>,
     digests: Vec<i64>,
-}
-
-/// One of them.
-struct Candidate<'a> {
-    index: usize,
-    record: &'a NewRecord,
-    digest: i64,
 }
 
 type Outcome = (Vec<Inserted>, Vec<(Queue, u64)>);
@@ -245,115 +190,6 @@ async fn run(
         .map_err(store_error)?;
     queues.commit(conn, now).await.map_err(store_error)?;
     Ok((answers, dropped))
-}
-
-fn read_known(row: &SqliteRow) -> Result<Known, sqlx::Error> {
-    let code: i64 = row.try_get(1)?;
-    let id: &[u8] = row.try_get(2)?;
-    let token: Option<Vec<u8>> = row.try_get(5)?;
-    let seq: Option<i64> = row.try_get(7)?;
-    Ok(Known {
-        id: rows::id(id)?,
-        rank: row.try_get(3)?,
-        digest: row.try_get(4)?,
-        code,
-        lease_until: row.try_get(6)?,
-        key: row.try_get(8)?,
-        place: seq.map_or(Place::Seen(token), Place::Row),
-    })
-}
-
-/// The answer for one record, and what it adds to the plan.
-fn decide(
-    plan: &mut Plan,
-    room: &mut u64,
-    entry: Entry<'_, KeyHash, Known>,
-    candidate: &Candidate<'_>,
-    now: i64,
-) -> Result<Inserted, StoreError> {
-    let &Candidate {
-        index,
-        record,
-        digest,
-    } = candidate;
-    let quarantine = record.queue.kind() == QueueKind::Quarantine;
-    let mut entry = match entry {
-        Entry::Occupied(entry) if entry.get().code != DISOWNED => entry,
-        free => {
-            if !quarantine {
-                if *room == 0 {
-                    return Ok(Inserted::Full);
-                }
-                *room -= 1;
-            }
-            let mut row = NewRow {
-                index,
-                revives: false,
-                token: None,
-            };
-            if let Entry::Occupied(disowned) = &free
-                && let Place::Seen(token) = &disowned.get().place
-            {
-                row.revives = true;
-                row.token.clone_from(token);
-            }
-            plan.new.push(row);
-            free.insert_entry(Known {
-                id: record.id,
-                rank: record.rank,
-                digest,
-                code: if quarantine { QUARANTINED } else { PENDING },
-                lease_until: None,
-                key: Some(record.key.to_vec()),
-                place: Place::New(plan.new.len() - 1),
-            });
-            return Ok(Inserted::Fresh);
-        }
-    };
-    let known = entry.get_mut();
-    if known.key.as_ref().is_some_and(|key| *key != record.key) {
-        return Err(StoreError::rejected("two keys have the same hash"));
-    }
-    if known.id == record.id {
-        return Ok(Inserted::Fresh);
-    }
-    if record.rank <= known.rank {
-        return Ok(Inserted::Duplicate {
-            id: known.id,
-            rank: known.rank,
-            state: rows::state(known.code, known.lease_until, now),
-            differs: known.digest != digest,
-        });
-    }
-    known.id = record.id;
-    known.rank = record.rank;
-    known.digest = digest;
-    match &mut known.place {
-        Place::New(place) => plan.new[*place].index = index,
-        Place::Upgrade(place) => plan.upgrades[*place].index = index,
-        Place::Row(seq) => {
-            let was_dead = known.code == DEAD;
-            plan.upgrades.push(Upgrade {
-                index,
-                seq: *seq,
-                was_dead,
-            });
-            known.place = Place::Upgrade(plan.upgrades.len() - 1);
-            if was_dead {
-                known.code = PENDING;
-            }
-        }
-        Place::Seen(token) => {
-            plan.new.push(NewRow {
-                index,
-                revives: true,
-                token: token.take(),
-            });
-            known.place = Place::New(plan.new.len() - 1);
-            known.code = PENDING;
-        }
-    }
-    Ok(Inserted::Upgraded)
 }
 
 async fn write(

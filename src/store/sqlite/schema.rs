@@ -95,7 +95,7 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
 /// Before that, what is in the log is copied into the database, as far as readers let it: when a
 /// sync has failed, the kernel may believe that pages are on disk which are not, and a later sync
 /// of the log would pass over them.
-pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     execute(
         conn,
         "PRAGMA wal_checkpoint(PASSIVE);
