@@ -5,7 +5,6 @@ use http::{HeaderName, header::AUTHORIZATION};
 use super::{
     Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
     secret::Guess,
-    single::{header, only},
 };
 use crate::error::BuildError;
 

@@ -6,11 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_callback::{MusicVideo, Token, verify::Secret};
+use tower_callback::{MusicVideo, Token, verify::Secret, verify_fn};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
-
-use tower_callback::{MusicVideo, verify_fn};
 
 use crate::{
     rig, rig_of,
