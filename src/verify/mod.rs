@@ -48,6 +48,11 @@ use crate::error::BuildError;
 ///
 /// Compare secrets in constant time, as [`Token`] does. A [`Verified`] can be made only by
 /// [`Verified::assertion`]: grep for it to find every place where a caller is let in.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no proof of who is calling",
+    label = "give it a proof, such as `Token::query(\"token\", secret)`",
+    note = "a check of your own is `verify_fn(..)`; no proof at all is `Callbacks::dangerous().unverified(name)`"
+)]
 pub trait Verify: Send + Sync + 'static {
     /// Looks at what the caller presents.
     fn verify(&self, presented: &Presented<'_>) -> Verdict;

@@ -8,8 +8,10 @@ use std::{
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+use tower_callback::{MusicVideo, verify_fn};
+
 use crate::{
-    rig,
+    rig, rig_of,
     support::{PATH, SECRET, SUCCESS, post, request, url},
 };
 
@@ -174,3 +176,18 @@ async fn neither_secrets_nor_bodies_are_traced_or_echoed() {
 
 const CANARY_BODY: &str =
     r#"{"code":400,"msg":"CANARY","data":{"task_id":"CANARY","video_url":"CANARY"}}"#;
+
+#[tokio::test]
+async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig_of::<MusicVideo>(verify_fn(|_| panic!("at the head")), |b| b).await;
+    for _ in 0..50 {
+        assert_eq!(rig.send(SUCCESS).await, 503);
+    }
+    let lines = capture.lines("user code panicked").len();
+    assert!(lines >= 1, "it is traced");
+    assert!(
+        lines < 50,
+        "each request of a stranger has a line of its own"
+    );
+}

@@ -341,15 +341,13 @@ impl Connections {
     }
 }
 
-/// Proves a new connection, and that the tables are the present ones.
-///
-/// A writer commits once before it reads anything: whatever a killed process left in the log
-/// without a sync is then on disk, and may be called a duplicate.
+/// Proves a new connection, and that the tables are the present ones. A writer's log is synced
+/// before anything is read from it.
 async fn prepare(conn: &mut SqliteConnection, writes: bool) -> Result<(), OpenError> {
     settings::make_durable(conn).await?;
     schema::ensure(conn).await?;
     if writes {
-        schema::touch(conn).await?;
+        schema::sync(conn).await?;
     }
     Ok(())
 }

@@ -1,36 +1,35 @@
 //! Inserting: one look at what is known, a decision per record, one write.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::LazyLock,
-};
+use std::{collections::HashMap, sync::LazyLock};
 
-use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::{
     Shared,
     clock::ceil_millis,
     db_error::store_error,
+    plan::{Candidate, Known, Plan, decide, read_known},
     queues::{Queues, select_queues},
-    rows::{self, DEAD, DISOWNED, KeyHash, PENDING, QUARANTINED, RowsSql},
+    rows::{self, KeyHash, RowsSql},
 };
-use crate::{
-    event::Rank,
-    store::{Inserted, NewRecord, Queue, QueueKind, RecordId, StoreError},
-};
+use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError};
 
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
 
-/// Takes the write lock, reads the queues, and finds what is known of packed hashes (`?1`, `?2` of
-/// them). What is alive comes first.
+/// Takes the write lock, reads the queues and the last row's number (-2), and finds what is known of
+/// packed hashes (`?1`, `?2` of them). What is alive comes first.
 const BEGIN: &str = concat!(
     "BEGIN IMMEDIATE;",
     select_queues!(),
+    "SELECT -2, max(
+        coalesce((SELECT max(seq) FROM tower_callback_record), 0),
+        coalesce((SELECT max(seq) FROM tower_callback_payload), 0));",
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, r.key
+SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, p.key
 FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
     ON r.k = substr(?1, n.i * 16 + 1, 16) AND r.state < 4
+CROSS JOIN tower_callback_payload p ON p.seq = r.seq
 UNION ALL
 SELECT n.i, s.state, s.id, s.rank, s.digest, s.token, NULL, NULL, NULL
 FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)"
@@ -39,11 +38,20 @@ FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)"
 static INSERT: LazyLock<RowsSql> = LazyLock::new(|| {
     RowsSql::new(
         "INSERT OR ROLLBACK INTO tower_callback_record
-            (queue, k, key, id, rank, digest, body, meta, born, due, token, state, at)
+            (seq, queue, k, id, rank, digest, born, due, token, state, at)
          SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9,
-            column10, column11, iif(column10 IS NULL, 2, 0), iif(column10 IS NULL, column9, NULL)
+            iif(column8 IS NULL, 2, 0), iif(column8 IS NULL, column7, NULL)
          FROM",
-        11,
+        9,
+        "WHERE column1 IS NOT NULL",
+    )
+});
+
+static INSERT_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
+    RowsSql::new(
+        "INSERT OR ROLLBACK INTO tower_callback_payload (seq, key, meta, body)
+         SELECT column1, column2, column3, column4 FROM",
+        4,
         "WHERE column1 IS NOT NULL",
     )
 });
@@ -52,15 +60,23 @@ static INSERT: LazyLock<RowsSql> = LazyLock::new(|| {
 static UPGRADE: LazyLock<RowsSql> = LazyLock::new(|| {
     RowsSql::new(
         "UPDATE OR ROLLBACK tower_callback_record AS r SET
-            id = v.column2, rank = v.column3, digest = v.column4, body = v.column5,
-            meta = v.column6, born = v.column7, attempt = 0, expiries = 0, error = NULL,
-            next_due = iif(r.state = 1, v.column8, NULL),
-            due = iif(r.state = 1, max(r.lease_until, v.column8), v.column8),
-            at = iif(r.state = 2, v.column7, NULL),
+            id = v.column2, rank = v.column3, digest = v.column4, born = v.column5,
+            attempt = 0, expiries = 0, error = NULL,
+            next_due = iif(r.state = 1, v.column6, NULL),
+            due = iif(r.state = 1, max(r.lease_until, v.column6), v.column6),
+            at = iif(r.state = 2, v.column5, NULL),
             state = iif(r.state = 3, 0, r.state)
          FROM",
-        8,
+        6,
         "AS v WHERE r.seq = v.column1",
+    )
+});
+
+static UPGRADE_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
+    RowsSql::new(
+        "UPDATE OR ROLLBACK tower_callback_payload AS p SET meta = v.column2, body = v.column3 FROM",
+        3,
+        "AS v WHERE p.seq = v.column1",
     )
 });
 
@@ -76,49 +92,6 @@ DELETE FROM tower_callback_record WHERE seq IN (
 DELETE FROM tower_callback_seen WHERE k IN (
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     SELECT substr(?1, n.i * 16 + 1, 16) FROM n)";
-
-/// What is known of a key: before the batch, or after the records of the batch so far.
-struct Known {
-    id: RecordId,
-    rank: Rank,
-    digest: i64,
-    code: i64,
-    lease_until: Option<i64>,
-    key: Option<Vec<u8>>,
-    place: Place,
-}
-
-/// Where the record of a key is.
-enum Place {
-    /// In a row.
-    Row(i64),
-    /// Only in `seen`, and its last token.
-    Seen(Option<Vec<u8>>),
-    /// In the plan.
-    New(usize),
-    Upgrade(usize),
-}
-
-/// What is to be written. Records by their index in the batch.
-#[derive(Default)]
-struct Plan {
-    new: Vec<NewRow>,
-    upgrades: Vec<Upgrade>,
-}
-
-struct NewRow {
-    index: usize,
-    /// Whether the key is in `seen`.
-    revives: bool,
-    /// The last token, so that repeating its settlement is told from a lost lease.
-    token: Option<Vec<u8>>,
-}
-
-struct Upgrade {
-    index: usize,
-    seq: i64,
-    was_dead: bool,
-}
 
 pub(super) async fn insert(
     shared: &Shared,
@@ -161,13 +134,6 @@ struct Batch<'a> {
     digests: Vec<i64>,
 }
 
-/// One of them.
-struct Candidate<'a> {
-    index: usize,
-    record: &'a NewRecord,
-    digest: i64,
-}
-
 type Outcome = (Vec<Inserted>, Vec<(Queue, u64)>);
 
 async fn run(
@@ -186,9 +152,11 @@ async fn run(
         .map_err(store_error)?;
     let mut queues = Queues::default();
     let mut known: HashMap<KeyHash, Known> = HashMap::new();
+    let mut last = 0;
     for row in &found {
         let index: i64 = row.try_get(0).map_err(store_error)?;
         match usize::try_from(index) {
+            Err(_) if index == -2 => last = row.try_get(1).map_err(store_error)?,
             Err(_) => queues.read(row).map_err(store_error)?,
             Ok(index) => {
                 let row = read_known(row).map_err(store_error)?;
@@ -214,7 +182,7 @@ async fn run(
         query("ROLLBACK").execute(conn).await.map_err(store_error)?;
         return Ok((answers, Vec::new()));
     }
-    write(conn, batch, &plan, &mut queues, now)
+    write(conn, batch, &plan, &mut queues, last, now)
         .await
         .map_err(store_error)?;
     let dropped = drop_oldest(conn, shared.quarantine, &mut queues)
@@ -224,120 +192,12 @@ async fn run(
     Ok((answers, dropped))
 }
 
-fn read_known(row: &SqliteRow) -> Result<Known, sqlx::Error> {
-    let code: i64 = row.try_get(1)?;
-    let id: &[u8] = row.try_get(2)?;
-    let token: Option<Vec<u8>> = row.try_get(5)?;
-    let seq: Option<i64> = row.try_get(7)?;
-    Ok(Known {
-        id: rows::id(id)?,
-        rank: row.try_get(3)?,
-        digest: row.try_get(4)?,
-        code,
-        lease_until: row.try_get(6)?,
-        key: row.try_get(8)?,
-        place: seq.map_or(Place::Seen(token), Place::Row),
-    })
-}
-
-/// The answer for one record, and what it adds to the plan.
-fn decide(
-    plan: &mut Plan,
-    room: &mut u64,
-    entry: Entry<'_, KeyHash, Known>,
-    candidate: &Candidate<'_>,
-    now: i64,
-) -> Result<Inserted, StoreError> {
-    let &Candidate {
-        index,
-        record,
-        digest,
-    } = candidate;
-    let quarantine = record.queue.kind() == QueueKind::Quarantine;
-    let mut entry = match entry {
-        Entry::Occupied(entry) if entry.get().code != DISOWNED => entry,
-        free => {
-            if !quarantine {
-                if *room == 0 {
-                    return Ok(Inserted::Full);
-                }
-                *room -= 1;
-            }
-            let mut row = NewRow {
-                index,
-                revives: false,
-                token: None,
-            };
-            if let Entry::Occupied(disowned) = &free
-                && let Place::Seen(token) = &disowned.get().place
-            {
-                row.revives = true;
-                row.token.clone_from(token);
-            }
-            plan.new.push(row);
-            free.insert_entry(Known {
-                id: record.id,
-                rank: record.rank,
-                digest,
-                code: if quarantine { QUARANTINED } else { PENDING },
-                lease_until: None,
-                key: Some(record.key.to_vec()),
-                place: Place::New(plan.new.len() - 1),
-            });
-            return Ok(Inserted::Fresh);
-        }
-    };
-    let known = entry.get_mut();
-    if known.key.as_ref().is_some_and(|key| *key != record.key) {
-        return Err(StoreError::rejected("two keys have the same hash"));
-    }
-    if known.id == record.id {
-        return Ok(Inserted::Fresh);
-    }
-    if record.rank <= known.rank {
-        return Ok(Inserted::Duplicate {
-            id: known.id,
-            rank: known.rank,
-            state: rows::state(known.code, known.lease_until, now),
-            differs: known.digest != digest,
-        });
-    }
-    known.id = record.id;
-    known.rank = record.rank;
-    known.digest = digest;
-    match &mut known.place {
-        Place::New(place) => plan.new[*place].index = index,
-        Place::Upgrade(place) => plan.upgrades[*place].index = index,
-        Place::Row(seq) => {
-            let was_dead = known.code == DEAD;
-            plan.upgrades.push(Upgrade {
-                index,
-                seq: *seq,
-                was_dead,
-            });
-            known.place = Place::Upgrade(plan.upgrades.len() - 1);
-            if was_dead {
-                known.code = PENDING;
-            }
-        }
-        Place::Seen(token) => {
-            plan.new.push(NewRow {
-                index,
-                revives: true,
-                token: token.take(),
-            });
-            known.place = Place::New(plan.new.len() - 1);
-            known.code = PENDING;
-        }
-    }
-    Ok(Inserted::Upgraded)
-}
-
 async fn write(
     conn: &mut SqliteConnection,
     batch: &Batch<'_>,
     plan: &Plan,
     queues: &mut Queues,
+    mut last: i64,
     now: i64,
 ) -> Result<(), sqlx::Error> {
     let Batch {
@@ -359,45 +219,55 @@ async fn write(
             .await?;
     }
     for chunk in plan.new.chunks(RowsSql::MAX_ROWS) {
-        let mut statement = query(INSERT.for_rows(chunk.len()));
+        let mut rows = query(INSERT.for_rows(chunk.len()));
+        let mut payloads = query(INSERT_PAYLOAD.for_rows(chunk.len()));
         for row in chunk {
             let record = &records[row.index];
             let queue = queues.number(conn, &record.queue).await?;
             queues.change(queue, 1);
-            statement = statement
+            last += 1;
+            rows = rows
+                .bind(last)
                 .bind(queue)
                 .bind(hashes[row.index].to_vec())
-                .bind(&*record.key)
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
                 .bind(digests[row.index])
-                .bind(&*record.body)
-                .bind(&*record.meta)
                 .bind(now)
                 .bind(due(record, now))
                 .bind(row.token.as_deref());
+            payloads = payloads
+                .bind(last)
+                .bind(&*record.key)
+                .bind(&*record.meta)
+                .bind(&*record.body);
         }
-        statement.execute(&mut *conn).await?;
+        rows.execute(&mut *conn).await?;
+        payloads.execute(&mut *conn).await?;
     }
     for chunk in plan.upgrades.chunks(RowsSql::MAX_ROWS) {
-        let mut statement = query(UPGRADE.for_rows(chunk.len()));
+        let mut rows = query(UPGRADE.for_rows(chunk.len()));
+        let mut payloads = query(UPGRADE_PAYLOAD.for_rows(chunk.len()));
         for upgrade in chunk {
             let record = &records[upgrade.index];
             if upgrade.was_dead {
                 let queue = queues.number(conn, &record.queue).await?;
                 queues.change(queue, 1);
             }
-            statement = statement
+            rows = rows
                 .bind(upgrade.seq)
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
                 .bind(digests[upgrade.index])
-                .bind(&*record.body)
-                .bind(&*record.meta)
                 .bind(now)
                 .bind(due(record, now));
+            payloads = payloads
+                .bind(upgrade.seq)
+                .bind(&*record.meta)
+                .bind(&*record.body);
         }
-        statement.execute(&mut *conn).await?;
+        rows.execute(&mut *conn).await?;
+        payloads.execute(&mut *conn).await?;
     }
     Ok(())
 }
