@@ -38,7 +38,7 @@ async fn kill_and_look(mode: Mode, crashes: u64, seed: u64) -> Result<(), Failed
     let mut random = fastrand::Rng::with_seed(seed);
     let place = Place::new();
     let mut setup = place.setup(mode);
-    setup.handler_ms = 25;
+    setup.handler_ms = 50;
     setup.failing = 10;
     setup.lease_ttl_ms = 1_000;
 
