@@ -125,6 +125,7 @@ pub mod front;
 mod liveness;
 pub mod music_video;
 mod panic;
+mod redact;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -144,8 +145,9 @@ pub use self::{
     event::{Callback, Event, EventKey},
     front::{CallbackLayer, CallbackService, Disposition},
     music_video::MusicVideo,
+    redact::{Redaction, redact},
     store::MemoryStore,
-    verify::{IpAllowlist, Token, Verify, verify_fn},
+    verify::{IpAllowlist, SignedUrl, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 

@@ -206,6 +206,7 @@ impl Endpoint {
 
     /// Takes what a proven caller sent.
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Disposition {
+        self.trace_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
         if Meta::size_of(&headers) > Meta::MAX_HEADERS {
             return Disposition::TooLarge { proven: true };

@@ -1,9 +1,31 @@
 //! One tracing event for each outcome: with fields, never with a URI, a header or a body.
 
 use super::{Disposition, Endpoint};
-use crate::verify::RefusalKind;
+use crate::verify::{RefusalKind, Verified};
 
 impl Endpoint {
+    /// Traces which secrets proved a caller, so that people know when a retiring one can go.
+    pub(super) fn trace_proof(&self, verified: &Verified) {
+        let endpoint = self.name();
+        for label in verified.labels() {
+            tracing::debug!(endpoint, label, "callback proven");
+        }
+        let mut retiring = verified.retiring().peekable();
+        if retiring.peek().is_none() {
+            return;
+        }
+        if let Some(held_back) = self.retiring_log.pass() {
+            for label in retiring {
+                tracing::warn!(
+                    endpoint,
+                    label,
+                    held_back,
+                    "a retiring secret is still in use"
+                );
+            }
+        }
+    }
+
     /// Traces what became of a request. What a caller without proof can cause is limited, so that a
     /// flood does not fill the disk.
     pub(super) fn trace(&self, disposition: Disposition) {

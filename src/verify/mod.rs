@@ -11,23 +11,35 @@
 //! let proof = Token::query("token", [("2026-11", new), ("2026-10", old)])
 //!     .and(IpAllowlist::new(["203.0.113.0/24"], PeerAddr::of));
 //! ```
+//!
+#![doc = include_str!("../../docs/choosing-a-proof.md")]
 
 mod address;
 mod combine;
+mod mac;
 mod presented;
 mod secret;
+mod signature;
+mod signed_url;
+mod single;
 mod token;
 mod verdict;
 mod verify_fn;
 
 pub use self::{
-    address::{IpAllowlist, PeerAddr},
+    address::{IpAllowlist, PeerAddr, TrustedProxies},
     combine::{And, Or},
     presented::Presented,
-    secret::{Secret, Secrets},
+    secret::{Secret, Secrets, SecretsError},
+    signature::{Encoding, Signature},
+    signed_url::{DangerousSignedUrl, MintError, SignedUrl},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},
+};
+pub(crate) use self::{
+    signature::{Keys, Tolerance, unix_seconds},
+    single::header as single_header,
 };
 
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! A shared secret that the caller presents as it is.
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 
 use super::{
-    Presented, Refusal, RefusalKind, Secrets, Setup, Verdict, Verified, Verify, secret::Place,
+    Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
+    secret::Guess,
 };
 use crate::error::BuildError;
 
@@ -69,20 +70,11 @@ impl Token {
 
     fn presented<'a>(&self, presented: &Presented<'a>) -> Result<&'a [u8], RefusalKind> {
         match &self.place {
-            TokenPlace::Query(parameter) => {
-                let query = presented.uri().query().unwrap_or_default();
-                only(query.split('&').filter_map(|pair| {
-                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (name == parameter).then_some(value.as_bytes())
-                }))
-            }
-            TokenPlace::Segment => presented
-                .segment()
-                .map(str::as_bytes)
-                .ok_or(RefusalKind::Missing),
-            TokenPlace::Header(name) => header(presented.headers(), name),
+            TokenPlace::Query(parameter) => presented.parameter(parameter),
+            TokenPlace::Segment => presented.last_segment(),
+            TokenPlace::Header(name) => presented.header(name),
             TokenPlace::Bearer => {
-                let value = header(presented.headers(), AUTHORIZATION.as_str())?;
+                let value = presented.header(AUTHORIZATION.as_str())?;
                 match value.split_at_checked(7) {
                     Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
                         Ok(token.trim_ascii_start())
@@ -101,32 +93,18 @@ impl Verify for Token {
             Ok(token) => token,
             Err(kind) => return Verdict::Refuse(Refusal::new(kind, "token")),
         };
-        match self.secrets.find(token) {
-            Some(secret) => {
-                let verified = Verified::assertion();
-                Verdict::Accept(match Secrets::label(secret) {
-                    Some(label) => verified.with_label(label),
-                    None => verified,
-                })
-            }
-            None => Verdict::Refuse(Refusal::new(RefusalKind::Mismatch, "token")),
+        let guess = Guess::new(token);
+        match (self.secrets).find(presented.arrived(), |secret| guess.is(secret)) {
+            Ok(secret) => Verdict::Accept(Verified::assertion().with_matched(&secret)),
+            Err(kind) => Verdict::Refuse(Refusal::new(kind, "token")),
         }
     }
 
     fn check(&self, setup: &Setup<'_>) -> Result<(), BuildError> {
-        let place = match &self.place {
+        match &self.place {
             TokenPlace::Query(parameter) => {
-                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-                if parameter.is_empty() || !parameter.bytes().all(plain) {
-                    return Err(BuildError::new(
-                        "Token::query",
-                        format!(
-                            "{parameter:?} is no parameter's name that stays as it is in a URL: \
-                             use letters, digits, and - . _ ~ only"
-                        ),
-                    ));
-                }
-                Place::Url
+                check_parameter("Token::query", parameter)?;
+                self.secrets.require("Token::query", unreserved)?;
             }
             TokenPlace::Segment => {
                 if setup.has_segment == Some(false) {
@@ -136,7 +114,7 @@ impl Verify for Token {
                          ends in `/{token}`",
                     ));
                 }
-                Place::Url
+                self.secrets.require("Token::segment", unreserved)?;
             }
             TokenPlace::Header(name) => {
                 if HeaderName::from_bytes(name.as_bytes()).is_err() {
@@ -145,28 +123,67 @@ impl Verify for Token {
                         format!("{name:?} is no header's name"),
                     ));
                 }
-                Place::Header
+                self.secrets.require("Token::header", visible)?;
             }
-            TokenPlace::Bearer => Place::Header,
-        };
-        self.secrets.check(place, setup)
+            TokenPlace::Bearer => self.secrets.require("Token::bearer", visible)?,
+        }
+        for secret in &*self.secrets.current() {
+            if secret.key().len() < SHORT {
+                tracing::warn!(
+                    endpoint = setup.endpoint,
+                    label = secret.label().map(|label| &**label),
+                    "a secret of under {SHORT} characters can be guessed: use 32 random ones"
+                );
+            }
+        }
+        Ok(())
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], RefusalKind> {
-    only(
-        headers
-            .get_all(name)
-            .iter()
-            .map(http::HeaderValue::as_bytes),
+/// Whether a parameter's name stays as it is in a URL.
+pub(super) fn check_parameter(setting: &'static str, parameter: &str) -> Result<(), BuildError> {
+    if parameter.is_empty() || !parameter.bytes().all(is_unreserved) {
+        return Err(BuildError::new(
+            setting,
+            format!(
+                "{parameter:?} is no parameter's name that stays as it is in a URL: use letters, \
+                 digits, and - . _ ~ only"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether no client, proxy or provider rewrites the character in a URL: RFC 3986 says so of these.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Secrets shorter than this are warned about.
+const SHORT: usize = 16;
+
+fn unreserved(secrets: &[Secret]) -> Result<(), String> {
+    every(
+        secrets,
+        is_unreserved,
+        "has characters that change on their way through a URL: use letters, digits, and - . _ ~ \
+         only",
     )
 }
 
-/// The one value. Of several, none is right.
-fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], RefusalKind> {
-    match (values.next(), values.next()) {
-        (None, _) => Err(RefusalKind::Missing),
-        (Some(value), None) => Ok(value),
-        (Some(_), Some(_)) => Err(RefusalKind::Repeated),
+fn visible(secrets: &[Secret]) -> Result<(), String> {
+    every(
+        secrets,
+        |byte| byte.is_ascii_graphic(),
+        "has characters that no header can carry: use visible ASCII without spaces (is there a \
+         line feed at its end?)",
+    )
+}
+
+fn every(secrets: &[Secret], good: fn(u8) -> bool, problem: &str) -> Result<(), String> {
+    let bad = |secret: &&Secret| !secret.key().iter().copied().all(good);
+    match secrets.iter().find(bad) {
+        Some(secret) => Err(format!("the secret {} {problem}", secret.name())),
+        None => Ok(()),
     }
 }

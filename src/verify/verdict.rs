@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::Secret;
+
 /// What a proof answers.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -18,9 +20,16 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Verified {
-    labels: Vec<Arc<str>>,
+    matched: Vec<Matched>,
     correlation: Option<String>,
     subject: Option<String>,
+}
+
+/// Which secret matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Matched {
+    label: Option<Arc<str>>,
+    retiring: bool,
 }
 
 impl Verified {
@@ -31,7 +40,7 @@ impl Verified {
     /// Whoever writes this word lets a caller in.
     pub fn assertion() -> Self {
         Self {
-            labels: Vec::new(),
+            matched: Vec::new(),
             correlation: None,
             subject: None,
         }
@@ -39,7 +48,19 @@ impl Verified {
 
     /// Says which secret matched, by its label.
     pub fn with_label(mut self, label: impl Into<Arc<str>>) -> Self {
-        self.labels.push(label.into());
+        self.matched.push(Matched {
+            label: Some(label.into()),
+            retiring: false,
+        });
+        self
+    }
+
+    /// Says which secret matched.
+    pub(super) fn with_matched(mut self, secret: &Secret) -> Self {
+        self.matched.push(Matched {
+            label: secret.label().cloned(),
+            retiring: secret.is_retiring(),
+        });
         self
     }
 
@@ -57,7 +78,17 @@ impl Verified {
 
     /// The labels of the secrets that matched.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.labels.iter().map(|label| &**label)
+        self.matched
+            .iter()
+            .filter_map(|matched| matched.label.as_deref())
+    }
+
+    /// The labels of those that matched and have an end; `None` for one without a label.
+    pub(crate) fn retiring(&self) -> impl Iterator<Item = Option<&str>> {
+        self.matched
+            .iter()
+            .filter(|matched| matched.retiring)
+            .map(|matched| matched.label.as_deref())
     }
 
     /// The id that we gave out with the proof.
@@ -72,7 +103,7 @@ impl Verified {
 
     /// What both say together, unless they contradict each other.
     pub(super) fn merge(mut self, other: Self) -> Result<Self, Refusal> {
-        self.labels.extend(other.labels);
+        self.matched.extend(other.matched);
         self.correlation = agree(self.correlation, other.correlation)
             .map_err(|()| Refusal::new(RefusalKind::Contradiction, "correlation"))?;
         self.subject = agree(self.subject, other.subject)
@@ -131,6 +162,12 @@ pub enum RefusalKind {
     Repeated,
     /// It could not be read.
     Malformed,
+    /// It was a right one, and its time is over: its own, or that of the secret it was made with.
+    Expired,
+    /// It is from a time that is still to come.
+    Early,
+    /// It was made with a key that we do not know.
+    UnknownKey,
     /// The caller's address is not allowed, or not known.
     Address,
     /// It needed the body, and could not decide with it either.
@@ -149,6 +186,9 @@ impl RefusalKind {
             Self::Mismatch => "mismatch",
             Self::Repeated => "repeated",
             Self::Malformed => "malformed",
+            Self::Expired => "expired",
+            Self::Early => "early",
+            Self::UnknownKey => "unknown_key",
             Self::Address => "address",
             Self::Undecided => "undecided",
             Self::Contradiction => "contradiction",

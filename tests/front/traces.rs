@@ -3,12 +3,12 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
+use tower_callback::{MusicVideo, Token, verify::Secret, verify_fn};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
-
-use tower_callback::{MusicVideo, verify_fn};
 
 use crate::{
     rig, rig_of,
@@ -190,4 +190,50 @@ async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
         lines < 50,
         "each request of a stranger has a line of its own"
     );
+}
+
+#[tokio::test]
+async fn the_label_of_the_secret_that_matched_is_traced() {
+    let (capture, _guard) = Capture::start();
+    let proof = Token::query("token", [("2026-11", SECRET)]);
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
+    rig.send(SUCCESS).await;
+    let proven = capture.lines("callback proven");
+    assert_eq!(proven.len(), 1, "{proven:?}");
+    assert!(
+        proven[0].contains("DEBUG") && proven[0].contains("2026-11"),
+        "{proven:?}"
+    );
+    assert_eq!(capture.lines("retiring").len(), 0);
+}
+
+#[tokio::test]
+async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_each_request() {
+    let (capture, _guard) = Capture::start();
+    let end = SystemTime::now() + Duration::from_secs(3600);
+    let proof = Token::query(
+        "token",
+        [
+            Secret::new("the-new-one-of-32-characters-or-so").with_label("2026-11"),
+            Secret::new(SECRET).with_label("2026-10").with_until(end),
+        ],
+    );
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(rig.send(SUCCESS).await, 200);
+    }
+    let warnings = capture.lines("a retiring secret is still in use");
+    let allowed = start.elapsed().as_secs() + 2;
+    assert!(
+        (1..=allowed).contains(&(warnings.len() as u64)),
+        "{warnings:?}"
+    );
+    for warning in warnings {
+        assert!(
+            warning.contains("WARN") && warning.contains("2026-10"),
+            "{warning}"
+        );
+    }
+    assert!(!capture.text().contains(SECRET));
 }

@@ -1,0 +1,122 @@
+//! Shared secrets, several at once.
+
+mod error;
+mod secrets;
+mod source;
+mod until;
+
+pub use self::{error::SecretsError, secrets::Secrets};
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// One shared secret, with a label that says which one it is, and a date when it ends.
+///
+/// Its bytes are wiped from memory when the last clone is dropped, and `Debug` shows nothing but
+/// label and end. What it was made from is yours to wipe.
+#[derive(Clone)]
+pub struct Secret {
+    bytes: Arc<Bytes>,
+    label: Option<Arc<str>>,
+    until: Option<SystemTime>,
+}
+
+struct Bytes {
+    key: Zeroizing<Box<[u8]>>,
+    /// Compared in its place, so that the time it takes says nothing about the secret's length.
+    digest: Zeroizing<[u8; 32]>,
+}
+
+impl Secret {
+    /// A secret without label and end.
+    pub fn new(secret: impl AsRef<str>) -> Self {
+        Self::from_bytes(secret.as_ref())
+    }
+
+    /// A secret that is not text: the key of a signature.
+    pub fn from_bytes(secret: impl AsRef<[u8]>) -> Self {
+        let key: Box<[u8]> = secret.as_ref().into();
+        Self {
+            bytes: Arc::new(Bytes {
+                digest: digest(&key),
+                key: key.into(),
+            }),
+            label: None,
+            until: None,
+        }
+    }
+
+    /// Names the secret, for traces and metrics: `"2026-11"`.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Retires the secret: it is good until then and no longer. As long as it matches, a warning
+    /// says that it is still in use.
+    #[must_use]
+    pub fn with_until(mut self, end: SystemTime) -> Self {
+        self.until = Some(end);
+        self
+    }
+
+    /// The bytes themselves.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.bytes.key
+    }
+
+    pub(super) fn label(&self) -> Option<&Arc<str>> {
+        self.label.as_ref()
+    }
+
+    /// Whether it is good at that time.
+    pub(super) fn is_valid_at(&self, time: SystemTime) -> bool {
+        self.until.is_none_or(|end| time < end)
+    }
+
+    /// Whether it is good at any time before that one.
+    pub(super) fn lasts_until(&self, time: SystemTime) -> bool {
+        self.until.is_none_or(|end| end >= time)
+    }
+
+    /// Whether it has an end.
+    pub(super) fn is_retiring(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Its name in an error of the builder.
+    pub(super) fn name(&self) -> &str {
+        self.label.as_deref().unwrap_or("without a label")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("label", &self.label)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a caller presents as the secret itself, ready to be compared.
+pub(super) struct Guess(Zeroizing<[u8; 32]>);
+
+impl Guess {
+    pub(super) fn new(presented: &[u8]) -> Self {
+        Self(digest(presented))
+    }
+
+    /// Digests are compared, each to its end.
+    pub(super) fn is(&self, secret: &Secret) -> bool {
+        secret.bytes.digest.ct_eq(&*self.0).into()
+    }
+}
+
+fn digest(secret: &[u8]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(Sha256::digest(secret).into())
+}
