@@ -1,5 +1,5 @@
 //! An axum app with state and routes of its own, which also receives callbacks. Only the provider's
-//! network is let in, and only with the token.
+//! network is let in, and only with the token, which the access log does not show.
 //!
 //! ```text
 //! cargo run --example axum -- --once    calls itself, and ends with 0 if all went right
@@ -29,8 +29,10 @@ use tokio::{
 };
 use tower_callback::{
     BoxError, Callbacks, Delivery, Handler, HandlerError, IpAllowlist, MemoryStore, MusicVideo,
-    Token, Verify,
+    Redaction, Token, Verify,
 };
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::Level;
 
 const SECRET: &str = "read-this-from-your-configuration";
 
@@ -72,9 +74,14 @@ async fn main() -> Result<(), BoxError> {
             .store(MemoryStore::new())
             .handler(videos.clone())
             .build()?;
+    // The trace layer's own span prints the whole URI, and the token with it.
+    let access_log = TraceLayer::new_for_http()
+        .make_span_with(Redaction::new().into_make_span())
+        .on_response(DefaultOnResponse::new().level(Level::INFO));
     let app = Router::new()
         .route("/videos/{task}", get(video))
         .route_service("/music-video-callback", callback)
+        .layer(access_log)
         .with_state(videos)
         .into_make_service_with_connect_info::<SocketAddr>();
 

@@ -1,5 +1,6 @@
 //! An app on bare hyper, HTTP/1.1 and HTTP/2, wrapped in a layer that takes the callbacks out of its
-//! traffic. The accept loop says who the peer is.
+//! traffic. The accept loop says who the peer is. The token is in the path here, and the access log
+//! does not show it.
 //!
 //! ```text
 //! cargo run --example hyper -- --once    calls itself, and ends with 0 if all went right
@@ -25,11 +26,14 @@ use tokio::{
 };
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_callback::{
-    BoxError, CallbackLayer, Callbacks, IpAllowlist, MemoryStore, MusicVideo, Token, Verify,
-    verify::PeerAddr,
+    BoxError, CallbackLayer, Callbacks, IpAllowlist, MemoryStore, MusicVideo, Redaction, Token,
+    Verify, verify::PeerAddr,
 };
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::Level;
 
 const SECRET: &str = "read-this-from-your-configuration";
+const CALLBACK: &str = "/music-video-callback";
 
 /// The app, which knows nothing of callbacks.
 async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
@@ -58,7 +62,7 @@ async fn main() -> Result<(), BoxError> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     let (stop, stopped) = watch::channel(());
-    let layer = callback.layer("/music-video-callback/{token}")?;
+    let layer = callback.layer(&format!("{CALLBACK}/{{token}}"))?;
     let server = tokio::spawn(serve(listener, layer, shutdown(stopped.clone())));
     let worker = tokio::spawn(worker.run_until(shutdown(stopped)));
 
@@ -80,6 +84,10 @@ async fn main() -> Result<(), BoxError> {
 /// The accept loop, until `shutdown`. Then open connections get ten seconds to end.
 async fn serve(listener: TcpListener, layer: CallbackLayer, shutdown: impl Future<Output = ()>) {
     let app = layer.layer(service_fn(app));
+    let redaction = Redaction::new().below(CALLBACK);
+    let access_log = TraceLayer::new_for_http()
+        .make_span_with(redaction.into_make_span())
+        .on_response(DefaultOnResponse::new().level(Level::INFO));
     let connections = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
@@ -99,6 +107,7 @@ async fn serve(listener: TcpListener, layer: CallbackLayer, shutdown: impl Futur
                 request.extensions_mut().insert(PeerAddr(peer));
                 request
             })
+            .layer(access_log.clone())
             .service(app.clone());
         let connection = auto::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -138,9 +147,9 @@ async fn call(
     let body = str::from_utf8(&body)?;
     let own = send(address, "GET", "/", &[], "").await?;
     println!("GET /: {} {}", own.0, own.1.trim());
-    let forged = send(address, "POST", "/music-video-callback/guessed", &[], body).await?;
+    let forged = send(address, "POST", &format!("{CALLBACK}/guessed"), &[], body).await?;
     println!("callback with a wrong token: {} {}", forged.0, forged.1);
-    let good = format!("/music-video-callback/{SECRET}");
+    let good = format!("{CALLBACK}/{SECRET}");
     let good = send(address, "POST", &good, &[], body).await?;
     println!("callback: {} {}", good.0, good.1);
     let handled = timeout(Duration::from_secs(10), events.recv()).await?;

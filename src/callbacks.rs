@@ -74,12 +74,16 @@ mod sealed {
     impl Sealed for super::Handled {}
 }
 
-impl<E: Event> Callbacks<E> {
+// The bounds stand on the methods, where the compiler says what is missing in our words.
+impl<E> Callbacks<E> {
     /// An endpoint with a name and a proof.
     ///
     /// The name is what the store knows the endpoint by. It outlives path changes: give each provider
     /// account one, and never change it while there are records. 1 to 64 letters, digits, `-`, `_`, `.`.
-    pub fn new(name: impl Into<Arc<str>>, proof: impl Verify) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, proof: impl Verify) -> Self
+    where
+        E: Event,
+    {
         Self {
             name: name.into(),
             proof: Box::new(proof),
@@ -96,7 +100,9 @@ impl<E: Event> Callbacks<E> {
     pub fn dangerous() -> Dangerous<E> {
         Dangerous(PhantomData)
     }
+}
 
+impl<E: Event> Callbacks<E> {
     /// The way without store and worker, for those whose own upsert is the dedupe: each event goes
     /// to `accept` in the request's future, and the answer is 200 only after `Ok`. Any `Err` is 503.
     ///
@@ -128,14 +134,17 @@ impl<E: Event> Callbacks<E> {
 #[derive(Debug)]
 pub struct Dangerous<E>(PhantomData<fn() -> E>);
 
-impl<E: Event> Dangerous<E> {
+impl<E> Dangerous<E> {
     /// An endpoint without any proof.
     ///
     /// # Security
     ///
     /// Whoever finds the URL makes events. For a network that only the provider can reach, and for
     /// first steps on one's own machine.
-    pub fn unverified(self, name: impl Into<Arc<str>>) -> Callbacks<E> {
+    pub fn unverified(self, name: impl Into<Arc<str>>) -> Callbacks<E>
+    where
+        E: Event,
+    {
         Callbacks::new(name, Unverified(()))
     }
 }
@@ -407,7 +416,17 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
                 ),
             ));
         }
-        for header in E::HEADERS {
+        for (index, header) in E::HEADERS.iter().enumerate() {
+            let before = &E::HEADERS[..index];
+            if before
+                .iter()
+                .any(|other| other.eq_ignore_ascii_case(header))
+            {
+                return Err(BuildError::new(
+                    "Event::HEADERS",
+                    format!("{header:?} is listed twice: list it once, in lower case"),
+                ));
+            }
             if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
                 return Err(BuildError::new(
                     "Event::HEADERS",

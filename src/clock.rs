@@ -102,7 +102,8 @@ impl Clock {
         tokio::select! {
             biased;
             output = future => Some(output),
-            () = self.sleep(limit) => None,
+            // A future that has used up its task's budget must not keep the time from being looked at.
+            () = tokio::task::unconstrained(self.sleep(limit)) => None,
         }
     }
 

@@ -11,7 +11,7 @@
 //!                    ▼
 //!                  CallbackService   proof by head ▸ bounded body ▸ proof by body ▸ parse ▸ insert ▸ reply
 //!                    ▼
-//!                  Store             memory · yours
+//!                  Store             memory · SQLite · yours
 //!                    ▼
 //!                  Worker            lease ▸ handler ▸ settle
 //! ```
@@ -19,11 +19,13 @@
 //! # Quick start
 //!
 //! ```no_run
-//! # use tower_callback::{Callbacks, MemoryStore, MusicVideo, Token};
 //! # async fn home() {}
 //! # async fn shutdown() {}
+//! # #[cfg(feature = "sqlite")]
 //! # async fn example(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! let store = MemoryStore::new();
+//! use tower_callback::{Callbacks, MusicVideo, SqliteStore, Token};
+//!
+//! let store = SqliteStore::open("callbacks.db").await?;
 //! let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
 //!     .store(store)
 //!     .handle(|delivery| async move {
@@ -41,6 +43,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`SqliteStore`] is there with the feature `sqlite`. [`MemoryStore`] needs no feature, and forgets when the
+//! process ends.
 //!
 //! And for those whose own upsert is the dedupe: no store, no worker, 200 only after `Ok`.
 //!
@@ -68,10 +73,12 @@
 //! # What it promises
 //!
 //! - **With a durable store, an acknowledged callback is never lost.** 200 is sent only after the
-//!   store has made the record durable. ([`MemoryStore`] is volatile, and says so when an endpoint is
-//!   built on it.)
+//!   store has made the record durable; callbacks that come at the same time share one sync of the
+//!   disk. ([`SqliteStore`] is durable. [`MemoryStore`] is volatile, and says so when an endpoint is built
+//!   on it.)
 //! - **One event, handled once.** Repeats, concurrent repeats and repeats at another replica become
-//!   one record. Handling is at-least-once, and a task's success is final.
+//!   one record. Handling is at-least-once, and a task's success is final. Exactly once *in effect*
+//!   is `SqliteStore::complete`, in a transaction of the handler's own database.
 //! - **Nothing unproven costs more than a header check.** No body is read, no task spawned, nothing
 //!   stored for a caller that has not proved himself. Where the proof covers the body, the bodies
 //!   that are read before it share one bounded budget.
@@ -100,9 +107,15 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
-//! | `testing` | the [`testing`] module: a store that records, the conformance suite for stores of your own, fuzzing for events of your own, and a simulated provider that calls over real sockets |
+//! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
+//! | `testing` | the `testing` module: a simulated provider that calls over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
 //! A feature adds, and never changes what is there.
+//!
+#![cfg_attr(
+    not(feature = "sqlite"),
+    doc = " [`SqliteStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.SqliteStore.html"
+)]
 
 pub mod callbacks;
 pub mod clock;
@@ -112,6 +125,7 @@ pub mod front;
 mod liveness;
 pub mod music_video;
 mod panic;
+mod redact;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -119,6 +133,10 @@ pub mod testing;
 pub mod verify;
 pub mod worker;
 
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+#[doc(inline)]
+pub use self::store::SqliteStore;
 #[doc(inline)]
 pub use self::{
     callbacks::Callbacks,
@@ -127,20 +145,16 @@ pub use self::{
     event::{Callback, Event, EventKey},
     front::{CallbackLayer, CallbackService, Disposition},
     music_video::MusicVideo,
+    redact::{Redaction, redact},
     store::MemoryStore,
     verify::{IpAllowlist, SignedUrl, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 
-#[cfg(feature = "sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-#[doc(inline)]
-pub use self::store::SqliteStore;
-
 /// Any error, as tower writes it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The code in the README is compiled with the tests.
-#[cfg(doctest)]
+/// The code in the README is compiled with the tests, where there is what it names.
+#[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

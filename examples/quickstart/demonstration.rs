@@ -1,27 +1,32 @@
-//! Plays the provider, and checks what became of what it sent.
+//! Lets the provider play its scenes, and checks what became of what it sent.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
+use http::StatusCode;
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{sleep, timeout},
 };
 use tower_callback::{
-    BoxError, Disposition, MemoryStore,
+    BoxError, Clock, Disposition, SqliteStore,
     store::{Counts, Inspect, Queue},
+    testing::provider::{Provider, Schedule},
 };
 
 use crate::{
-    provider::{Step, script, success},
+    place::Place,
     report::Report,
-    support::send,
+    scenes::{Scene, scenes, success},
 };
 
+/// How much faster than ours the provider's time runs: its minute is a tenth of a second.
+const SPEED: u32 = 600;
+
 pub(crate) struct Demonstration {
-    address: SocketAddr,
-    secret: String,
-    store: MemoryStore,
+    /// Tells the tasks of this run from those of others.
+    run: String,
+    url: String,
+    store: SqliteStore,
     report: Report,
     answers: mpsc::UnboundedReceiver<Disposition>,
     /// How often each thing became of a callback, by its name.
@@ -30,84 +35,104 @@ pub(crate) struct Demonstration {
 
 impl Demonstration {
     pub(crate) fn new(
-        address: SocketAddr,
-        secret: String,
-        store: MemoryStore,
+        url: String,
+        store: SqliteStore,
         report: Report,
         answers: mpsc::UnboundedReceiver<Disposition>,
-    ) -> Self {
-        Self {
-            address,
-            secret,
+    ) -> Result<Self, BoxError> {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random)?;
+        Ok(Self {
+            run: format!("{:04x}", u16::from_ne_bytes(random)),
+            url,
             store,
             report,
             answers,
             tally: BTreeMap::new(),
-        }
+        })
     }
 
-    /// Shows everything and checks it. Then ends if it was asked for `once`, or tells of callbacks
-    /// for ever.
-    pub(crate) async fn run(&mut self, once: bool) -> Result<(), BoxError> {
-        println!(
-            "The store is in memory: it shows all but durability, and ends with this process.\n"
-        );
-        for step in script(&self.secret) {
-            self.play(step).await?;
+    /// Finishes what the last run left, shows everything, and checks it if this is for once. If not,
+    /// tells of callbacks for ever.
+    pub(crate) async fn run(&mut self, place: &Place) -> Result<(), BoxError> {
+        self.resume(place).await?;
+        for scene in scenes(&self.run) {
+            self.play(scene).await?;
+            if place.is_temporary() {
+                let idle = timeout(Duration::from_secs(60), self.idle());
+                idle.await
+                    .map_err(|_| "events were received and not handled within a minute")??;
+            }
         }
-        self.check().await?;
-        if !once {
-            self.go_on().await;
+        if place.is_temporary() {
+            return self.check().await;
+        }
+        self.go_on().await;
+        Ok(())
+    }
+
+    /// What was acknowledged and not handled when the last run ended is there, and comes first.
+    async fn resume(&self, place: &Place) -> Result<(), BoxError> {
+        let events = self.events().await?;
+        let pending = events.pending + events.leased;
+        let database = place.database().display();
+        println!("{database}: events pending from the last run: {pending}");
+        if events.leased > 0 {
+            println!(
+                "what was being handled when it was killed comes again when its lease ends, within 5 s"
+            );
+        }
+        if pending > 0 {
+            self.idle().await?;
+            println!("all of them are handled");
+        }
+        println!();
+        Ok(())
+    }
+
+    async fn play(&mut self, scene: Scene) -> Result<(), BoxError> {
+        let _turn = self.report.turn().await;
+        // No retries, and 15 s of our time for an answer.
+        let schedule = Schedule::new(Duration::from_secs(15) * SPEED, []);
+        let sent = Provider::to(&self.url)?
+            .clock(Clock::scaled(SPEED))
+            .schedule(schedule)
+            .event(scene.event)
+            .run()
+            .await
+            .totals();
+        let what = scene.what;
+        if sent.unanswered + sent.deceived > 0 {
+            return Err(
+                format!("{what}: not all requests were answered as they should:\n{sent}").into(),
+            );
+        }
+        // What became of a callback is told before its answer goes out.
+        let mut outcomes = BTreeMap::new();
+        let mut answers = BTreeMap::new();
+        while let Ok(disposition) = self.answers.try_recv() {
+            let word = disposition.as_str();
+            *outcomes.entry(word).or_default() += 1;
+            *answers.entry((disposition.status(), word)).or_default() += 1;
+            *self.tally.entry(word).or_default() += 1;
+        }
+        println!("provider  {what:<56}  {}", list(&answers));
+        let expected = BTreeMap::from_iter(scene.outcomes.iter().copied());
+        if outcomes != expected {
+            return Err(format!("{what}: {outcomes:?} instead of {expected:?}").into());
         }
         Ok(())
     }
 
-    async fn play(&mut self, step: Step) -> Result<(), BoxError> {
-        let turn = self.report.turn().await;
-        let target = format!("/music-video-callback{}", step.query);
-        let mut requests = JoinSet::new();
-        for _ in 0..step.copies {
-            let (address, target, body) = (self.address, target.clone(), step.body.clone());
-            requests.spawn(async move { send(address, "POST", &target, &[], &body).await });
-        }
-        let mut outcomes = BTreeMap::new();
-        while let Some(answer) = requests.join_next().await {
-            let (status, _) = answer??;
-            if status != step.status {
-                return Err(format!("{}: {status} instead of {}", step.what, step.status).into());
-            }
-            // It was told before the answer went out.
-            let disposition = self.answers.try_recv()?;
-            *outcomes.entry(disposition.as_str()).or_default() += 1;
-            *self.tally.entry(disposition.as_str()).or_default() += 1;
-        }
-        let (what, status, became) = (step.what, step.status.as_u16(), list(&outcomes));
-        println!("provider  {what:<38} {status}  {became}");
-        let mut expected = BTreeMap::from([(step.outcome, 1)]);
-        if step.copies > 1 {
-            *expected.entry("repeated").or_default() += step.copies as u64 - 1;
-        }
-        if outcomes != expected {
-            return Err(format!("{what}: {became} instead of {}", list(&expected)).into());
-        }
-        drop(turn);
-        self.settled().await
-    }
-
     /// Waits until all that was received is handled.
-    async fn settled(&self) -> Result<(), BoxError> {
-        let idle = async {
-            loop {
-                let events = self.events().await?;
-                if events.pending + events.leased == 0 {
-                    return Ok(());
-                }
-                sleep(Duration::from_millis(2)).await;
+    async fn idle(&self) -> Result<(), BoxError> {
+        loop {
+            let events = self.events().await?;
+            if events.pending + events.leased == 0 {
+                return Ok(());
             }
-        };
-        timeout(Duration::from_secs(10), idle)
-            .await
-            .map_err(|_| "events were received and not handled within 10 s")?
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn events(&self) -> Result<Counts, BoxError> {
@@ -156,34 +181,36 @@ impl Demonstration {
 
     /// Tells what became of each callback, until the future is dropped.
     async fn go_on(&mut self) {
-        let (address, secret) = (self.address, &self.secret);
-        println!("\nNow it is your turn, until Ctrl-C:\n");
+        let task = format!("task-{}-10", self.run);
+        let body = success(&task).encode();
         println!(
-            "curl -i 'http://{address}/music-video-callback?token={secret}' -d '{}'\n",
-            success("task-9")
+            "\nKill it with `kill -9 {}` while events are pending, and start it again; or call it, until Ctrl-C:\n",
+            std::process::id()
+        );
+        println!(
+            "curl -i '{}' -d '{}'\n",
+            self.url,
+            String::from_utf8_lossy(&body)
         );
         while let Some(disposition) = self.answers.recv().await {
             let _turn = self.report.turn().await;
             let (status, became) = (disposition.status().as_u16(), disposition.as_str());
-            println!("you       {:<38} {status}  {became}", "a callback");
+            println!("you       {:<56}  {status} {became}", "a callback");
         }
     }
 }
 
-/// `stored`, or `7 repeated, 1 stored`.
-fn list(outcomes: &BTreeMap<&str, u64>) -> String {
-    let several = outcomes.len() > 1 || outcomes.values().any(|&count| count > 1);
-    let words: Vec<_> = outcomes
+/// `200 stored`, or `200 stored, 3 x 200 repeated`.
+fn list(answers: &BTreeMap<(StatusCode, &str), u64>) -> String {
+    let words: Vec<_> = answers
         .iter()
-        .map(|(&word, count)| {
-            let word = match word {
-                "malformed" | "unprocessable" => format!("{word}, quarantined"),
-                word => word.to_owned(),
-            };
-            if several {
-                format!("{count} {word}")
-            } else {
-                word
+        .rev()
+        .map(|((status, word), count)| {
+            let status = status.as_u16();
+            match (*count, *word) {
+                (1, "malformed" | "unprocessable") => format!("{status} {word}, quarantined"),
+                (1, word) => format!("{status} {word}"),
+                (count, word) => format!("{count} x {status} {word}"),
             }
         })
         .collect();

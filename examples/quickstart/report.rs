@@ -62,9 +62,13 @@ impl Report {
 
     /// The handler was called. It waits for its turn, so that its line stands below that of the
     /// callback which brought the event.
-    pub(crate) async fn handled(&self, line: &str) {
+    pub(crate) async fn handled(&self, line: &str, attempt: u32) {
         let _turn = self.turn().await;
-        println!("handler   {line}");
+        if attempt == 1 {
+            println!("handler   {line}");
+        } else {
+            println!("handler   {line}  (attempt {attempt})");
+        }
         self.handled.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -1,6 +1,6 @@
 //! One callback, as an event sees it.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use http::HeaderMap;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::{ParseError, json};
 /// headers that the event [lists](super::Event::HEADERS).
 ///
 /// Never the URI, which may hold the secret. The front and the worker read the same view.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Callback<'a> {
     body: &'a [u8],
     arrived: SystemTime,
@@ -54,6 +54,17 @@ impl<'a> Callback<'a> {
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T, ParseError> {
         let text = json::text(self.body)?;
         serde_json::from_str(text).map_err(|error| json::unreadable(text, json::wording(&error)))
+    }
+}
+
+/// Without the body and the headers' values, which may hold what no log should.
+impl fmt::Debug for Callback<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback")
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("arrived", &self.arrived)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 

@@ -40,8 +40,21 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// The most bytes of header names and values that are kept with a record.
+    /// The most bytes of headers that are kept with a record, as they are stored: half of the 16 KiB
+    /// that a store takes, so that the rest has room beside them.
     pub(crate) const MAX_HEADERS: usize = 8 * 1024;
+
+    /// How many bytes headers take when they are stored.
+    pub(crate) fn size_of(headers: &HeaderMap) -> usize {
+        let of = |(name, value): (&HeaderName, &HeaderValue)| {
+            // As JSON: quotes, brackets and commas around them, and two bytes for what is escaped or
+            // not ASCII.
+            let twice = |byte: &&u8| !byte.is_ascii() || matches!(byte, b'"' | b'\\' | b'\t');
+            let value = value.as_bytes();
+            name.as_str().len() + value.len() + value.iter().filter(twice).count() + 8
+        };
+        headers.iter().map(of).sum()
+    }
 
     pub(crate) fn new(arrived: SystemTime, headers: &HeaderMap) -> Self {
         Self {
@@ -119,6 +132,26 @@ mod tests {
         assert_eq!(back, meta);
         assert_eq!(back.headers(), headers);
         assert_eq!(back.arrived(), now);
+    }
+
+    #[test]
+    fn headers_take_as_many_bytes_as_they_were_said_to() {
+        let mut headers = HeaderMap::new();
+        let empty = Meta::new(UNIX_EPOCH, &headers).encode().len();
+        for value in [
+            &b"plain"[..],
+            b"",
+            b"\xff\xe4\x80",
+            b"\"quoted\" and \\",
+            b"a\tb",
+        ] {
+            headers.append("x-id", HeaderValue::from_bytes(value).unwrap());
+        }
+        let stored = Meta::new(UNIX_EPOCH, &headers).encode().len() - empty;
+        let said = Meta::size_of(&headers);
+        // The list itself has a name, once.
+        let list = r#","headers":[]"#.len();
+        assert!((said..=said + list).contains(&stored), "{said} of {stored}");
     }
 
     #[test]

@@ -52,6 +52,11 @@ pub use self::meta::Source;
 /// - Two callbacks with equal keys are the same event. The one with the higher
 ///   [rank](EventKey::with_rank) wins, and the first one among equals.
 /// - A panic in here is answered with 503 at the front, and is a failed attempt at the worker.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Event`: callbacks cannot be read as it",
+    label = "implement `Event` for it",
+    note = "`parse` and `key` make an event of a serde type, in two lines; `MusicVideo` is one"
+)]
 pub trait Event: Sized + Send + 'static {
     /// The request headers that [`parse`](Self::parse) may look at, in lower case, such as
     /// `&["webhook-id"]`. They are kept with the record; no other header is.

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::Body;
 use http_body_util::BodyExt;
+use tokio::task::coop::consume_budget;
 
 /// Why there is no body.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,31 +25,43 @@ pub(super) fn announces_more<B: Body>(headers: &HeaderMap, body: &B, limit: usiz
 /// Reads at most `limit` bytes. A body that arrives in one piece is not copied.
 pub(super) async fn read<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
     let mut body = std::pin::pin!(body);
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let mut only = Bytes::new();
+    let mut pieces = BytesMut::new();
+    loop {
+        // One that always has a frame, and be it an empty one, must not keep its task from the clock.
+        consume_budget().await;
+        let Some(frame) = body.frame().await else {
+            break;
+        };
         let frame = frame.map_err(|_| BodyError::Interrupted)?;
         // Trailers say nothing that we read.
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
-        if data.remaining() > limit.saturating_sub(first.len() + rest.len()) {
+        let size = data.remaining();
+        if size > limit.saturating_sub(only.len() + pieces.len()) {
             return Err(BodyError::TooLarge);
         }
-        let size = data.remaining();
-        if first.is_empty() {
-            first = data.copy_to_bytes(size);
-        } else {
-            rest.extend_from_slice(&data.copy_to_bytes(size));
+        if size == 0 {
+            continue;
+        }
+        if only.is_empty() && pieces.is_empty() {
+            only = data.copy_to_bytes(size);
+            continue;
+        }
+        // What is held before proof is counted by its bytes: each is held once.
+        pieces.extend_from_slice(&std::mem::take(&mut only));
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            let length = chunk.len();
+            pieces.extend_from_slice(chunk);
+            data.advance(length);
         }
     }
-    if rest.is_empty() {
-        return Ok(first);
+    if pieces.is_empty() {
+        return Ok(only);
     }
-    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
-    Ok(whole.freeze())
+    Ok(pieces.freeze())
 }
 
 #[cfg(test)]

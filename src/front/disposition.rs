@@ -73,7 +73,7 @@ pub enum Disposition {
     NotAccepted,
     /// The answer was not ready by the ack deadline.
     Late {
-        /// Whether the caller had proved himself by his head.
+        /// Whether the caller had proved himself by then.
         proven: bool,
     },
     /// User code panicked.

@@ -24,6 +24,7 @@ pub(crate) struct Endpoint {
     pub(super) unproven_bodies: Semaphore,
     pub(super) unproven_log: LogLimit,
     pub(super) retiring_log: LogLimit,
+    pub(super) panic_log: LogLimit,
     /// Of the worker in this process, if there is one.
     liveness: Option<Liveness>,
 }
@@ -48,6 +49,7 @@ impl Endpoint {
             unproven_bodies: Semaphore::new(settings.unproven_bodies),
             unproven_log: LogLimit::default(),
             retiring_log: LogLimit::default(),
+            panic_log: LogLimit::default(),
             settings,
             clock,
             liveness,

@@ -13,8 +13,8 @@ use super::ReplyBody;
 
 /// The future of a [`CallbackService`](super::CallbackService).
 ///
-/// Who is refused by his head is answered from a future that was ready when it was made: nothing is
-/// allocated for it.
+/// Who is refused by his head is answered from a future that was ready when it was made, and that
+/// is not boxed.
 pub struct CallbackFuture(State);
 
 enum State {

@@ -58,6 +58,10 @@ impl PathPattern {
 
     /// Runs for every foreign request: no allocation, and most are told apart by their first letter.
     pub(super) fn match_path(&self, path: &str) -> Match {
+        if path.is_empty() {
+            // `CONNECT` has no path, and a layer at `/` is not meant for it.
+            return Match::Foreign;
+        }
         match path.strip_prefix(self.prefix.as_str()) {
             Some("" | "/") => return Match::Ours(None),
             Some(rest) if self.has_token => {
@@ -125,6 +129,7 @@ mod tests {
             }
         }
         assert_eq!(of("/", "/"), Match::Ours(None));
+        assert_eq!(of("/", ""), Match::Foreign);
     }
 
     #[test]

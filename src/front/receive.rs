@@ -2,7 +2,10 @@
 
 use std::{
     ops::Range,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -45,11 +48,11 @@ where
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
+        proven: AtomicBool::new(false),
     };
     match endpoint.admit(&receipt, &body) {
         Ok(admission) => {
             let endpoint = Arc::clone(endpoint);
-            let proven = matches!(admission, Admission::Proven(_));
             CallbackFuture::running(async move {
                 let work = panic::catch_future(endpoint.process(&receipt, body, admission));
                 let disposition = match endpoint
@@ -58,8 +61,10 @@ where
                     .await
                 {
                     Some(Ok(disposition)) => disposition,
-                    Some(Err(_)) => endpoint.panicked(proven),
-                    None => Disposition::Late { proven },
+                    Some(Err(_)) => endpoint.panicked(receipt.is_proven()),
+                    None => Disposition::Late {
+                        proven: receipt.is_proven(),
+                    },
                 };
                 endpoint.answer(disposition)
             })
@@ -74,9 +79,15 @@ struct Receipt {
     arrived: SystemTime,
     head: request::Parts,
     segment: Segment,
+    /// Whether the caller has proved himself by now: what goes wrong after that is not concealed.
+    proven: AtomicBool,
 }
 
 impl Receipt {
+    fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
     fn presented(&self) -> Presented<'_> {
         let presented = Presented::new(&self.head, self.arrived);
         match &self.segment {
@@ -96,7 +107,7 @@ enum Admission {
 }
 
 impl Endpoint {
-    /// The proof by head. Nothing is read, allocated or stored for who fails it.
+    /// The proof by head. Nothing is read or stored for who fails it, and no task is started.
     fn admit<B: Body>(&self, receipt: &Receipt, body: &B) -> Result<Admission, Disposition> {
         if receipt.head.method != Method::POST {
             return Err(Disposition::MethodNotAllowed);
@@ -123,14 +134,19 @@ impl Endpoint {
         B::Error: Into<BoxError>,
     {
         let proven = match admission {
-            Admission::Proven(verified) => self
-                .read_body(body, self.settings.body_limit, true)
-                .await
-                .map(|body| (verified, body)),
+            Admission::Proven(verified) => {
+                receipt.proven.store(true, Ordering::Relaxed);
+                self.read_body(body, self.settings.body_limit, true)
+                    .await
+                    .map(|body| (verified, body))
+            }
             Admission::NeedsBody => self.prove_by_body(receipt, body).await,
         };
         match proven {
-            Ok((verified, body)) => self.take(receipt, verified, body).await,
+            Ok((verified, body)) => {
+                receipt.proven.store(true, Ordering::Relaxed);
+                self.take(receipt, verified, body).await
+            }
             Err(disposition) => disposition,
         }
     }
@@ -192,11 +208,7 @@ impl Endpoint {
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Disposition {
         self.trace_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
-        let size: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if size > Meta::MAX_HEADERS {
+        if Meta::size_of(&headers) > Meta::MAX_HEADERS {
             return Disposition::TooLarge { proven: true };
         }
         let callback = Callback::new(&body, receipt.arrived, &headers);
@@ -241,7 +253,9 @@ impl Endpoint {
         let encoded = headers
             .get_all(header::CONTENT_ENCODING)
             .iter()
-            .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+            .flat_map(|codings| codings.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
         if encoded {
             return Some(Disposition::Encoded);
         }
@@ -281,7 +295,7 @@ impl Endpoint {
         if matches!(self.sink, Sink::Accept(_)) {
             return disposition;
         }
-        let digest = Sha256::digest(&body);
+        let key = quarantine_key(&body, &listed_headers(&receipt.head.headers, self.headers));
         let mut meta = meta(
             receipt,
             verified,
@@ -290,8 +304,7 @@ impl Endpoint {
         let mut reason = reason.unwrap_or_else(|| disposition.as_str().to_owned());
         reason.truncate(reason.floor_char_boundary(MAX_REASON));
         meta.reason = Some(reason);
-        let record =
-            NewRecord::new(self.quarantine.clone(), digest.to_vec(), body).with_meta(meta.encode());
+        let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
         match self.insert(receipt, record).await {
             Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => {
                 disposition
@@ -304,14 +317,16 @@ impl Endpoint {
     fn headers_of_interest(&self, all: &HeaderMap) -> HeaderMap {
         let mut kept = listed_headers(all, self.headers);
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if !kept.contains_key(&name) {
-                for value in all
-                    .get_all(&name)
-                    .iter()
-                    .filter(|value| value.len() <= 1024)
-                {
-                    kept.append(name.clone(), value.clone());
-                }
+            if kept.contains_key(&name) {
+                continue;
+            }
+            let mut room = MAX_HEADER;
+            for value in all.get_all(&name) {
+                let Some(left) = room.checked_sub(value.len()) else {
+                    break;
+                };
+                room = left;
+                kept.append(name.clone(), value.clone());
             }
         }
         kept
@@ -358,7 +373,14 @@ impl Endpoint {
 
     /// Without the message, which may hold the body: the panic hook has it.
     fn panicked(&self, proven: bool) -> Disposition {
-        tracing::error!(endpoint = %self.name, "user code panicked on a callback");
+        // A stranger who found out what makes the proof panic must not fill the disk.
+        if let Some(held_back) = if proven {
+            Some(0)
+        } else {
+            self.panic_log.pass()
+        } {
+            tracing::error!(endpoint = %self.name, held_back, "user code panicked on a callback");
+        }
         Disposition::Panicked { proven }
     }
 
@@ -370,7 +392,27 @@ impl Endpoint {
 }
 
 /// The most bytes of a reason that are kept: a user's own error may quote the whole body.
-const MAX_REASON: usize = 1024;
+const MAX_REASON: usize = 512;
+
+/// The most bytes of a header that are kept to say how to read a body.
+const MAX_HEADER: usize = 1024;
+
+/// Callbacks that nobody could read are the same if their bodies are, and the headers that the event
+/// is read from: an id may stand there.
+fn quarantine_key(body: &[u8], headers: &HeaderMap) -> Vec<u8> {
+    let body = Sha256::digest(body);
+    if headers.is_empty() {
+        return body.to_vec();
+    }
+    let mut whole = Sha256::new_with_prefix(body);
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), value.as_bytes()] {
+            whole.update((part.len() as u64).to_be_bytes());
+            whole.update(part);
+        }
+    }
+    whole.finalize().to_vec()
+}
 
 /// What a sink made of a callback that it could read.
 enum Taken<F> {
@@ -385,13 +427,13 @@ fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
     meta
 }
 
+/// Whether there is a content type, and every one that is given is JSON.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.to_str())
-    else {
-        return false;
-    };
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    types.peek().is_some() && types.all(|value| value.to_str().is_ok_and(is_json_type))
+}
+
+fn is_json_type(value: &str) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
         || (essence.len() > 5

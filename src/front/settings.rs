@@ -40,12 +40,13 @@ impl FrontSettings {
             ("unproven_bodies", self.unproven_bodies > 0),
             ("body_timeout", !self.body_timeout.is_zero()),
             ("ack_deadline", !self.ack_deadline.is_zero()),
+            ("retry_after", !self.retry_after.is_zero()),
         ];
         for (setting, is_positive) in positive {
             if !is_positive {
                 return Err(BuildError::new(
                     setting,
-                    "is zero, so no callback could be received: leave it out for the default",
+                    "is zero, and nothing could be received or come again: leave it out for the default",
                 ));
             }
         }

@@ -17,6 +17,10 @@
 
 mod encode;
 mod event;
+mod kie;
 mod parse;
 
-pub use self::event::{Failure, MusicVideo, Outcome};
+pub use self::{
+    event::{Failure, MusicVideo, Outcome},
+    kie::KieSignature,
+};

@@ -15,6 +15,16 @@ pub(super) fn parse(body: &[u8]) -> Result<MusicVideo, ParseError> {
         .map_err(|reason| json::unreadable(text, reason))
 }
 
+/// The task's id in a callback, also in one that is no event but for its id. None where two readers
+/// could find two.
+pub(super) fn task_id(body: &[u8]) -> Option<String> {
+    let members = members(json::text(body).ok()?).ok()?;
+    if members.repeated_id {
+        return None;
+    }
+    members.task_id().ok().map(Cow::into_owned)
+}
+
 /// Why a JSON text is not this event. Without a word of what it says, since it is traced.
 type Reason = &'static str;
 
@@ -31,6 +41,8 @@ struct Members<'a> {
     video_url: Option<&'a RawValue>,
     has_data: bool,
     repeated: bool,
+    /// Whether one of those that are repeated holds an id.
+    repeated_id: bool,
 }
 
 fn members(text: &str) -> Result<Members<'_>, Reason> {
@@ -110,7 +122,8 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         let members = self.members;
         while let Some(name) = map.next_key::<&RawValue>()? {
-            let slot = match (self.place, string(name).as_deref()) {
+            let name = string(name);
+            let slot = match (self.place, name.as_deref()) {
                 (Place::Root, Some("code")) => &mut members.code,
                 (Place::Root, Some("msg")) => &mut members.msg,
                 (Place::Root, Some("task_id")) => &mut members.ids[0],
@@ -128,6 +141,7 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
                 }
                 (Place::Root, Some("data")) => {
                     members.repeated = true;
+                    members.repeated_id = true;
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
@@ -136,7 +150,10 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
                     continue;
                 }
             };
-            members.repeated |= slot.replace(map.next_value()?).is_some();
+            if slot.replace(map.next_value()?).is_some() {
+                members.repeated = true;
+                members.repeated_id |= matches!(name.as_deref(), Some("task_id" | "taskId"));
+            }
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl fmt::Debug for Completing {
 }
 
 /// A record that was leased.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Leased {
     /// The lease.
@@ -119,5 +119,21 @@ impl Leased {
         self.expiries = expiries;
         self.age = age;
         self
+    }
+}
+
+/// Without the body and the headers in the meta, which may hold what no log should.
+impl fmt::Debug for Leased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leased")
+            .field("lease", &self.lease)
+            .field("key", &self.key)
+            .field("rank", &self.rank)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("meta", &format_args!("{} bytes", self.meta.len()))
+            .field("attempt", &self.attempt)
+            .field("expiries", &self.expiries)
+            .field("age", &self.age)
+            .finish()
     }
 }

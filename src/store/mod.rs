@@ -94,8 +94,9 @@ pub enum Durability {
 /// `stream::iter(records).map(|record| async …).buffered(n)` does not compile inside `insert` (the
 /// borrow's lifetime is not general enough for a `Send` future), while a loop or `join_all` does.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no inbox: events cannot be put into it",
-    note = "give `.store(..)` a store, such as `MemoryStore::new()`"
+    message = "`{Self}` is no `Inbox`: a front cannot put events into it",
+    label = "give `.store(..)` a store",
+    note = "`MemoryStore::new()` is one; without any store, `.accept(..)` hands events to a function"
 )]
 pub trait Inbox: Send + Sync + 'static {
     /// Whether what was acknowledged survives the process.
@@ -148,8 +149,9 @@ pub trait Inbox: Send + Sync + 'static {
 /// - **find** agrees with what was answered, and gives body, meta and the last error while they are kept.
 /// - **purge** counts from settlement, works in bounded steps, and never takes anything pending.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no store: a worker cannot lease from it",
-    note = "give `.store(..)` a store, such as `MemoryStore::new()`; a front alone, `.build_front()`, needs only an `Inbox`"
+    message = "`{Self}` is no `Store`: a worker cannot lease events from it",
+    label = "give `.store(..)` a store",
+    note = "`MemoryStore::new()` is one; a front alone, `.build_front()`, needs only an `Inbox`"
 )]
 pub trait Store: Inbox {
     /// Leases at most `max` due records for `ttl`.

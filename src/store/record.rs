@@ -1,6 +1,6 @@
 //! An event in a store, on its way in.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -74,7 +74,7 @@ impl QueueKind {
 }
 
 /// A record to insert.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct NewRecord {
     /// Chosen at random: inserting the same id again is the same insert.
@@ -129,6 +129,21 @@ impl NewRecord {
     }
 }
 
+/// Without the body and the headers in the meta, which may hold what no log should.
+impl fmt::Debug for NewRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewRecord")
+            .field("id", &self.id)
+            .field("queue", &self.queue)
+            .field("key", &self.key)
+            .field("rank", &self.rank)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("meta", &format_args!("{} bytes", self.meta.len()))
+            .field("due_in", &self.due_in)
+            .finish()
+    }
+}
+
 /// What became of an insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
@@ -167,7 +182,7 @@ pub enum State {
 }
 
 /// What is known of a key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Found {
     /// The record that has the key.
@@ -220,5 +235,20 @@ impl Found {
     pub fn with_error(mut self, error: Option<&str>) -> Self {
         self.error = error.map(str::to_owned);
         self
+    }
+}
+
+/// Without the body and the headers in the meta, which may hold what no log should.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("id", &self.id)
+            .field("rank", &self.rank)
+            .field("state", &self.state)
+            .field("settled_by", &self.settled_by)
+            .field("body_len", &self.body.as_ref().map(Bytes::len))
+            .field("meta_len", &self.meta.as_ref().map(Bytes::len))
+            .field("error", &self.error)
+            .finish()
     }
 }

@@ -17,20 +17,27 @@ mod combine;
 mod mac;
 mod presented;
 mod secret;
+mod signature;
 mod signed_url;
+mod single;
 mod token;
 mod verdict;
 mod verify_fn;
 
 pub use self::{
-    address::{IpAllowlist, PeerAddr},
+    address::{IpAllowlist, PeerAddr, TrustedProxies},
     combine::{And, Or},
     presented::Presented,
     secret::{Secret, Secrets, SecretsError},
+    signature::{Encoding, Signature},
     signed_url::{DangerousSignedUrl, MintError, SignedUrl},
     token::Token,
     verdict::{Refusal, RefusalKind, Verdict, Verified},
     verify_fn::{Unverified, VerifyFn, verify_fn},
+};
+pub(crate) use self::{
+    signature::{Keys, Tolerance, unix_seconds},
+    single::header as single_header,
 };
 
 use std::time::Duration;
@@ -51,6 +58,11 @@ use crate::error::BuildError;
 ///
 /// Compare secrets in constant time, as [`Token`] does. A [`Verified`] can be made only by
 /// [`Verified::assertion`]: grep for it to find every place where a caller is let in.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no proof of who is calling",
+    label = "give it a proof, such as `Token::query(\"token\", secret)`",
+    note = "a check of your own is `verify_fn(..)`; no proof at all is `Callbacks::dangerous().unverified(name)`"
+)]
 pub trait Verify: Send + Sync + 'static {
     /// Looks at what the caller presents.
     fn verify(&self, presented: &Presented<'_>) -> Verdict;

@@ -1,10 +1,21 @@
 //! Bodies of all kinds.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame};
+use tower::ServiceExt;
+use tower_callback::{Callbacks, Clock, MemoryStore, MusicVideo, Token, clock::ManualClock};
 
 use crate::{
-    rig, rig_with,
-    support::{Client, SUCCESS, request, url},
+    NAME, rig, rig_with,
+    support::{Client, SECRET, SUCCESS, request, url},
 };
 
 fn head(extra: &str) -> String {
@@ -48,6 +59,12 @@ async fn a_strict_content_type_refuses_others_and_keeps_what_they_sent() {
     assert_eq!(rig.quarantined().await, 0);
     assert_eq!(send("text/plain").await, 415);
     assert_eq!(rig.quarantined().await, 1);
+    let two = [
+        ("content-type", "application/json"),
+        ("content-type", "text/plain"),
+    ];
+    let answer = request(rig.server.addr, "POST", &url(), &two, SUCCESS).await;
+    assert_eq!(answer.status, 415, "of two types, none is the right one");
 }
 
 #[tokio::test]
@@ -56,9 +73,14 @@ async fn an_encoded_body_is_kept_and_not_read() {
     let encoded = [("content-encoding", "gzip")];
     let answer = request(rig.server.addr, "POST", &url(), &encoded, "\x1f\u{8b}…").await;
     assert_eq!((answer.status, rig.quarantined().await), (415, 1));
-    let identity = [("content-encoding", "identity")];
-    let answer = request(rig.server.addr, "POST", &url(), &identity, SUCCESS).await;
-    assert_eq!((answer.status, rig.pending().await), (200, 1));
+    for none in ["identity", "", "identity, ,Identity"] {
+        let none = [("content-encoding", none)];
+        let answer = request(rig.server.addr, "POST", &url(), &none, SUCCESS).await;
+        assert_eq!((answer.status, rig.pending().await), (200, 1));
+    }
+    let two = [("content-encoding", "identity"), ("content-encoding", "br")];
+    let answer = request(rig.server.addr, "POST", &url(), &two, SUCCESS).await;
+    assert_eq!(answer.status, 415);
 }
 
 #[tokio::test]
@@ -168,4 +190,44 @@ async fn http2_is_received_too() {
     assert_eq!(rig.pending().await, 1);
     drop(sender);
     connection.await.unwrap().unwrap();
+}
+
+/// A body that always has a frame, an empty one, and turns the clock on its way.
+struct Endless {
+    frames: u32,
+    hands: ManualClock,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.frames += 1;
+        match self.frames {
+            1000 => self.hands.advance(Duration::from_secs(6)),
+            // So that the test ends when nobody looks at the clock.
+            100_000 => return Poll::Ready(None),
+            _ => {}
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_empty_frames_without_end_is_408() {
+    let hands = Clock::manual();
+    let service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
+        .store(MemoryStore::with_clock(&hands))
+        .clock(hands.clock())
+        .build_front()
+        .unwrap();
+    let request = Request::post(url())
+        .body(Endless { frames: 0, hands })
+        .unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 408);
 }

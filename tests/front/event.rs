@@ -1,10 +1,17 @@
 //! What is read, and what is kept because it cannot be read.
 
-use tower_callback::store::{Queue, Store};
+use http::Request;
+use tower::ServiceExt;
+use tower_callback::{
+    Callback, Callbacks, Event, EventKey, MemoryStore, Token,
+    event::{InvalidKey, ParseError},
+    store::{Queue, Store},
+    testing::Recording,
+};
 
 use crate::{
-    NAME, rig,
-    support::{SUCCESS, success},
+    NAME, rig, rig_of,
+    support::{SECRET, SUCCESS, request, success, url},
 };
 
 /// The answer to a body, and how many events and quarantined callbacks there are afterwards.
@@ -143,4 +150,52 @@ async fn what_is_kept_in_quarantine_is_whole() {
         meta.contains("application/json"),
         "the header of interest: {meta}"
     );
+}
+
+/// An event whose id stands in a header.
+struct Headed;
+
+impl Event for Headed {
+    const HEADERS: &'static [&'static str] = &["webhook-id"];
+
+    fn parse(_: &Callback<'_>) -> Result<Self, ParseError> {
+        Err(ParseError::unprocessable("of a newer version"))
+    }
+
+    fn key(&self) -> Result<EventKey, InvalidKey> {
+        EventKey::new("headed")
+    }
+}
+
+#[tokio::test]
+async fn unreadable_callbacks_that_differ_in_a_header_of_the_event_are_all_kept() {
+    let rig = rig_of::<Headed>(Token::query("token", SECRET), |b| b).await;
+    for id in ["a", "b", "b"] {
+        let headers = [("webhook-id", id)];
+        let answer = request(rig.server.addr, "POST", &url(), &headers, "{}").await;
+        assert_eq!(answer.status, 422);
+    }
+    assert_eq!(rig.quarantined().await, 2);
+}
+
+#[tokio::test]
+async fn what_is_kept_beside_a_callback_is_bounded_as_it_is_stored() {
+    let store = Recording::new(MemoryStore::new());
+    let service = Callbacks::<Headed>::new(NAME, Token::query("token", SECRET))
+        .store(store.clone())
+        .build_front()
+        .unwrap();
+    let send = async |quotes| {
+        let mut request = Request::post(url()).header("webhook-id", "\"".repeat(quotes));
+        for _ in 0..20 {
+            request = request.header("content-type", "x".repeat(1000));
+        }
+        let request = request.body("{}".to_owned()).unwrap();
+        service.clone().oneshot(request).await.unwrap().status()
+    };
+    assert_eq!(send(4000).await, 422);
+    let meta = store.recorded()[0].meta.clone();
+    assert!((8000..=16 * 1024).contains(&meta.len()), "{}", meta.len());
+    assert_eq!(send(5000).await, 413, "each quote is stored as two bytes");
+    assert_eq!(store.recorded().len(), 1);
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
+use tower::ServiceExt;
 use tower_callback::{
-    IpAllowlist, MusicVideo, Token, Verify,
+    Callbacks, HandlerError, IpAllowlist, MusicVideo, Token, Verify,
     verify::{PeerAddr, Refusal, RefusalKind, Verdict, Verified},
     verify_fn,
 };
@@ -118,6 +119,32 @@ async fn concealed_every_reply_before_proof_is_one_and_the_same_404() {
     }
     assert_eq!(rig.send("{").await, 400, "after proof, replies speak");
     assert_eq!(rig.send(SUCCESS).await, 200);
+}
+
+/// What an endpoint that conceals answers who proves himself by his body, when taking the event comes
+/// to this.
+async fn concealed_after_body_proof<Fut>(accept: impl Fn() -> Fut + Send + Sync + 'static) -> u16
+where
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    let service = Callbacks::<MusicVideo>::new("music-video", body_proof())
+        .conceal()
+        .ack_deadline(Duration::from_millis(100))
+        .accept(move |_| accept())
+        .unwrap();
+    let request = Request::post(PATH)
+        .header("x-length", SUCCESS.len())
+        .body(SUCCESS.to_owned())
+        .unwrap();
+    service.oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn concealed_who_proved_himself_by_his_body_is_told_to_come_again() {
+    assert_eq!(concealed_after_body_proof(async || Ok(())).await, 200);
+    assert_eq!(concealed_after_body_proof(std::future::pending).await, 503);
+    let panics = || async { panic!("while accepting") };
+    assert_eq!(concealed_after_body_proof(panics).await, 503);
 }
 
 #[tokio::test]

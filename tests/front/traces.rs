@@ -6,12 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_callback::{MusicVideo, Token, verify::Secret};
+use tower_callback::{MusicVideo, Token, verify::Secret, verify_fn};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    rig,
+    rig, rig_of,
     support::{PATH, SECRET, SUCCESS, post, request, url},
 };
 
@@ -181,7 +181,7 @@ const CANARY_BODY: &str =
 async fn the_label_of_the_secret_that_matched_is_traced() {
     let (capture, _guard) = Capture::start();
     let proof = Token::query("token", [("2026-11", SECRET)]);
-    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
     rig.send(SUCCESS).await;
     let proven = capture.lines("callback proven");
     assert_eq!(proven.len(), 1, "{proven:?}");
@@ -203,7 +203,7 @@ async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_
             Secret::new(SECRET).with_label("2026-10").with_until(end),
         ],
     );
-    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
     let start = std::time::Instant::now();
     for _ in 0..100 {
         assert_eq!(rig.send(SUCCESS).await, 200);
@@ -221,4 +221,19 @@ async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_
         );
     }
     assert!(!capture.text().contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig_of::<MusicVideo>(verify_fn(|_| panic!("at the head")), |b| b).await;
+    for _ in 0..50 {
+        assert_eq!(rig.send(SUCCESS).await, 503);
+    }
+    let lines = capture.lines("user code panicked").len();
+    assert!(lines >= 1, "it is traced");
+    assert!(
+        lines < 50,
+        "each request of a stranger has a line of its own"
+    );
 }

@@ -182,6 +182,9 @@ async fn purge_works_in_bounded_steps_and_says_when_there_is_more() {
         Inserted::Duplicate { differs: false, .. }
     ));
     assert_eq!(store.purge(&bodies).await.unwrap(), Purged::default());
+    let mut conn = place.connect().await;
+    let left = query("SELECT count(*) FROM tower_callback_payload").fetch_one(&mut conn);
+    assert_eq!(left.await.unwrap().get::<i64, _>(0), 0, "bodies on disk");
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ fn a_peer_that_is_not_known_is_refused_whatever_headers_say() {
     );
     let refusal = refused(ask(&proof, &head));
     assert_eq!(refusal.kind(), RefusalKind::Address);
-    assert_eq!(refusal.part(), "address");
+    assert_eq!(refusal.part(), "peer");
 }
 
 #[test]

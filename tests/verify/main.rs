@@ -5,7 +5,9 @@
 mod address;
 mod build;
 mod combine;
+mod forwarded;
 mod secrets;
+mod signature;
 mod signed_url;
 mod token;
 mod verified;

@@ -132,6 +132,8 @@ impl Connections {
             // A checkpoint writes a page once, however often it was changed since the last one.
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
+            // What undoes half a statement need not be a file.
+            .pragma("temp_store", "memory")
             .row_buffer_size(1024)
             .disable_statement_logging();
         let connections = Self::new(
@@ -339,15 +341,13 @@ impl Connections {
     }
 }
 
-/// Proves a new connection, and that the tables are the present ones.
-///
-/// A writer commits once before it reads anything: whatever a killed process left in the log
-/// without a sync is then on disk, and may be called a duplicate.
+/// Proves a new connection, and that the tables are the present ones. A writer's log is synced
+/// before anything is read from it.
 async fn prepare(conn: &mut SqliteConnection, writes: bool) -> Result<(), OpenError> {
     settings::make_durable(conn).await?;
     schema::ensure(conn).await?;
     if writes {
-        schema::touch(conn).await?;
+        schema::sync(conn).await?;
     }
     Ok(())
 }

@@ -7,13 +7,15 @@ use crate::store::{Found, Queue, StoreError};
 
 const FIND: &str = "
 SELECT r.state, r.id, r.rank, iif(r.state = 1, r.settled_by, r.token), r.lease_until,
-    r.body, r.meta, r.error
+    p.body, p.meta, r.error
 FROM tower_callback_record r INDEXED BY tower_callback_key
+CROSS JOIN tower_callback_payload p ON p.seq = r.seq
 WHERE r.k = ?1 AND r.state < 4
 UNION ALL
-SELECT s.state, s.id, s.rank, s.token, NULL, r.body, r.meta, r.error
+SELECT s.state, s.id, s.rank, s.token, NULL, p.body, p.meta, r.error
 FROM tower_callback_seen s
 LEFT JOIN tower_callback_record r ON r.seq = s.seq AND r.k = s.k AND r.state = 4
+LEFT JOIN tower_callback_payload p ON p.seq = r.seq
 WHERE s.k = ?1 AND s.state = 4
 LIMIT 1";
 

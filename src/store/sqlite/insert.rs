@@ -1,50 +1,57 @@
 //! Inserting: one look at what is known, a decision per record, one write.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::LazyLock,
-};
+use std::{collections::HashMap, sync::LazyLock};
 
-use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::{
     Shared,
     clock::ceil_millis,
     db_error::store_error,
+    plan::{Candidate, Known, Plan, decide, read_known},
     queues::{Queues, select_queues},
-    rows::{self, DEAD, DONE, KeyHash, PENDING, QUARANTINED, RowsSql},
+    rows::{self, KeyHash, RowsSql},
 };
-use crate::{
-    event::Rank,
-    store::{Inserted, NewRecord, Queue, QueueKind, RecordId, StoreError},
-};
+use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError};
 
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
 
-/// Takes the write lock, reads the queues, and finds what is known of packed hashes (`?1`, `?2` of
-/// them). What is alive comes first.
+/// Takes the write lock, reads the queues and the last row's number (-2), and finds what is known of
+/// packed hashes (`?1`, `?2` of them). What is alive comes first.
 const BEGIN: &str = concat!(
     "BEGIN IMMEDIATE;",
     select_queues!(),
+    "SELECT -2, max(
+        coalesce((SELECT max(seq) FROM tower_callback_record), 0),
+        coalesce((SELECT max(seq) FROM tower_callback_payload), 0));",
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, r.key
+SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, p.key
 FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
     ON r.k = substr(?1, n.i * 16 + 1, 16) AND r.state < 4
+CROSS JOIN tower_callback_payload p ON p.seq = r.seq
 UNION ALL
-SELECT n.i, s.state, s.id, s.rank, s.digest, s.token, NULL, s.seq, NULL
-FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)
-WHERE s.state = 4"
+SELECT n.i, s.state, s.id, s.rank, s.digest, s.token, NULL, NULL, NULL
+FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)"
 );
 
 static INSERT: LazyLock<RowsSql> = LazyLock::new(|| {
     RowsSql::new(
-        "INSERT INTO tower_callback_record
-            (queue, k, key, id, rank, digest, body, meta, born, due, token, state, at)
+        "INSERT OR ROLLBACK INTO tower_callback_record
+            (seq, queue, k, id, rank, digest, born, due, token, state, at)
          SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9,
-            column10, column11, iif(column10 IS NULL, 2, 0), iif(column10 IS NULL, column9, NULL)
+            iif(column8 IS NULL, 2, 0), iif(column8 IS NULL, column7, NULL)
          FROM",
-        11,
+        9,
+        "WHERE column1 IS NOT NULL",
+    )
+});
+
+static INSERT_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
+    RowsSql::new(
+        "INSERT OR ROLLBACK INTO tower_callback_payload (seq, key, meta, body)
+         SELECT column1, column2, column3, column4 FROM",
+        4,
         "WHERE column1 IS NOT NULL",
     )
 });
@@ -52,66 +59,39 @@ static INSERT: LazyLock<RowsSql> = LazyLock::new(|| {
 /// A lease stays good, and the record is due when it ends; what is dead lives again.
 static UPGRADE: LazyLock<RowsSql> = LazyLock::new(|| {
     RowsSql::new(
-        "UPDATE tower_callback_record AS r SET
-            id = v.column2, rank = v.column3, digest = v.column4, body = v.column5,
-            meta = v.column6, born = v.column7, attempt = 0, expiries = 0, error = NULL,
-            next_due = iif(r.state = 1, v.column8, NULL),
-            due = iif(r.state = 1, max(r.lease_until, v.column8), v.column8),
-            at = iif(r.state = 2, v.column7, NULL),
+        "UPDATE OR ROLLBACK tower_callback_record AS r SET
+            id = v.column2, rank = v.column3, digest = v.column4, born = v.column5,
+            attempt = 0, expiries = 0, error = NULL,
+            next_due = iif(r.state = 1, v.column6, NULL),
+            due = iif(r.state = 1, max(r.lease_until, v.column6), v.column6),
+            at = iif(r.state = 2, v.column5, NULL),
             state = iif(r.state = 3, 0, r.state)
          FROM",
-        8,
+        6,
         "AS v WHERE r.seq = v.column1",
     )
 });
 
-/// Forgets what was done, because it is pending again: packed hashes, and the rows as JSON.
+static UPGRADE_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
+    RowsSql::new(
+        "UPDATE OR ROLLBACK tower_callback_payload AS p SET meta = v.column2, body = v.column3 FROM",
+        3,
+        "AS v WHERE p.seq = v.column1",
+    )
+});
+
+/// Forgets packed keys that were done or disowned, because they are pending again: what is alive is
+/// not in `seen`. A row's number may have been another's before, so its key is compared.
 const REVIVE: &str = "
-DELETE FROM tower_callback_record WHERE state = 4 AND seq IN (SELECT value FROM json_each(?3));
+DELETE FROM tower_callback_record WHERE seq IN (
+    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
+    SELECT r.seq FROM n
+    CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)
+    CROSS JOIN tower_callback_record r ON r.seq = s.seq AND +r.k = s.k
+    WHERE r.state = 4);
 DELETE FROM tower_callback_seen WHERE k IN (
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     SELECT substr(?1, n.i * 16 + 1, 16) FROM n)";
-
-/// What is known of a key: before the batch, or after the records of the batch so far.
-struct Known {
-    id: RecordId,
-    rank: Rank,
-    digest: i64,
-    code: i64,
-    lease_until: Option<i64>,
-    key: Option<Vec<u8>>,
-    place: Place,
-}
-
-/// Where the record of a key is.
-enum Place {
-    /// In a row.
-    Row(i64),
-    /// In a row that is done, and the token that it was done under.
-    Done(i64, Option<Vec<u8>>),
-    /// In the plan.
-    New(usize),
-    Upgrade(usize),
-}
-
-/// What is to be written. Records by their index in the batch.
-#[derive(Default)]
-struct Plan {
-    new: Vec<NewRow>,
-    upgrades: Vec<Upgrade>,
-}
-
-struct NewRow {
-    index: usize,
-    /// The row that was done before, and its token.
-    revives: Option<(i64, Option<Vec<u8>>)>,
-}
-
-struct Upgrade {
-    index: usize,
-    seq: i64,
-    was_dead: bool,
-}
 
 pub(super) async fn insert(
     shared: &Shared,
@@ -128,9 +108,18 @@ pub(super) async fn insert(
         .iter()
         .map(|record| rows::key_hash(&record.queue, &record.key))
         .collect();
+    let digests: Vec<i64> = records
+        .iter()
+        .map(|record| rows::digest(&record.body))
+        .collect();
+    let batch = Batch {
+        records,
+        hashes,
+        digests,
+    };
 
     let mut held = shared.connections.writer().await?;
-    let outcome = run(shared, held.conn(), records, &hashes).await;
+    let outcome = run(shared, held.conn(), &batch).await;
     let (answers, dropped) = shared.connections.finish(held, outcome)?;
     for (queue, count) in dropped {
         shared.count_dropped(&queue, count);
@@ -138,14 +127,23 @@ pub(super) async fn insert(
     Ok(answers)
 }
 
+/// Records, and what is computed of them without the lock.
+struct Batch<'a> {
+    records: &'a [NewRecord],
+    hashes: Vec<KeyHash>,
+    digests: Vec<i64>,
+}
+
 type Outcome = (Vec<Inserted>, Vec<(Queue, u64)>);
 
 async fn run(
     shared: &Shared,
     conn: &mut SqliteConnection,
-    records: &[NewRecord],
-    hashes: &[KeyHash],
+    batch: &Batch<'_>,
 ) -> Result<Outcome, StoreError> {
+    let Batch {
+        records, hashes, ..
+    } = batch;
     let found = query(BEGIN)
         .bind(hashes.concat())
         .bind(count(hashes.len()))
@@ -154,9 +152,11 @@ async fn run(
         .map_err(store_error)?;
     let mut queues = Queues::default();
     let mut known: HashMap<KeyHash, Known> = HashMap::new();
+    let mut last = 0;
     for row in &found {
         let index: i64 = row.try_get(0).map_err(store_error)?;
         match usize::try_from(index) {
+            Err(_) if index == -2 => last = row.try_get(1).map_err(store_error)?,
             Err(_) => queues.read(row).map_err(store_error)?,
             Ok(index) => {
                 let row = read_known(row).map_err(store_error)?;
@@ -171,13 +171,18 @@ async fn run(
     let mut room = shared.room(queues.live());
     for (index, record) in records.iter().enumerate() {
         let entry = known.entry(hashes[index]);
-        answers.push(decide(&mut plan, &mut room, entry, index, record, now)?);
+        let candidate = Candidate {
+            index,
+            record,
+            digest: batch.digests[index],
+        };
+        answers.push(decide(&mut plan, &mut room, entry, &candidate, now)?);
     }
     if plan.new.is_empty() && plan.upgrades.is_empty() {
         query("ROLLBACK").execute(conn).await.map_err(store_error)?;
         return Ok((answers, Vec::new()));
     }
-    write(conn, records, hashes, &plan, &mut queues, now)
+    write(conn, batch, &plan, &mut queues, last, now)
         .await
         .map_err(store_error)?;
     let dropped = drop_oldest(conn, shared.quarantine, &mut queues)
@@ -187,170 +192,82 @@ async fn run(
     Ok((answers, dropped))
 }
 
-fn read_known(row: &SqliteRow) -> Result<Known, sqlx::Error> {
-    let code: i64 = row.try_get(1)?;
-    let id: &[u8] = row.try_get(2)?;
-    let token: Option<Vec<u8>> = row.try_get(5)?;
-    let seq: i64 = row.try_get(7)?;
-    Ok(Known {
-        id: rows::id(id)?,
-        rank: row.try_get(3)?,
-        digest: row.try_get(4)?,
-        code,
-        lease_until: row.try_get(6)?,
-        key: row.try_get(8)?,
-        place: if code == DONE {
-            Place::Done(seq, token)
-        } else {
-            Place::Row(seq)
-        },
-    })
-}
-
-/// The answer for one record, and what it adds to the plan.
-fn decide(
-    plan: &mut Plan,
-    room: &mut u64,
-    entry: Entry<'_, KeyHash, Known>,
-    index: usize,
-    record: &NewRecord,
-    now: i64,
-) -> Result<Inserted, StoreError> {
-    let digest = rows::digest(&record.body);
-    let quarantine = record.queue.kind() == QueueKind::Quarantine;
-    let mut entry = match entry {
-        Entry::Vacant(vacant) => {
-            if !quarantine {
-                if *room == 0 {
-                    return Ok(Inserted::Full);
-                }
-                *room -= 1;
-            }
-            plan.new.push(NewRow {
-                index,
-                revives: None,
-            });
-            vacant.insert(Known {
-                id: record.id,
-                rank: record.rank,
-                digest,
-                code: if quarantine { QUARANTINED } else { PENDING },
-                lease_until: None,
-                key: Some(record.key.to_vec()),
-                place: Place::New(plan.new.len() - 1),
-            });
-            return Ok(Inserted::Fresh);
-        }
-        Entry::Occupied(entry) => entry,
-    };
-    let known = entry.get_mut();
-    if known.key.as_ref().is_some_and(|key| *key != record.key) {
-        return Err(StoreError::rejected("two keys have the same hash"));
-    }
-    if known.id == record.id {
-        return Ok(Inserted::Fresh);
-    }
-    if record.rank <= known.rank {
-        return Ok(Inserted::Duplicate {
-            id: known.id,
-            rank: known.rank,
-            state: rows::state(known.code, known.lease_until, now),
-            differs: known.digest != digest,
-        });
-    }
-    known.id = record.id;
-    known.rank = record.rank;
-    known.digest = digest;
-    match &mut known.place {
-        Place::New(place) => plan.new[*place].index = index,
-        Place::Upgrade(place) => plan.upgrades[*place].index = index,
-        Place::Row(seq) => {
-            let was_dead = known.code == DEAD;
-            plan.upgrades.push(Upgrade {
-                index,
-                seq: *seq,
-                was_dead,
-            });
-            known.place = Place::Upgrade(plan.upgrades.len() - 1);
-            if was_dead {
-                known.code = PENDING;
-            }
-        }
-        Place::Done(seq, token) => {
-            plan.new.push(NewRow {
-                index,
-                revives: Some((*seq, token.take())),
-            });
-            known.place = Place::New(plan.new.len() - 1);
-            known.code = PENDING;
-        }
-    }
-    Ok(Inserted::Upgraded)
-}
-
 async fn write(
     conn: &mut SqliteConnection,
-    records: &[NewRecord],
-    hashes: &[KeyHash],
+    batch: &Batch<'_>,
     plan: &Plan,
     queues: &mut Queues,
+    mut last: i64,
     now: i64,
 ) -> Result<(), sqlx::Error> {
-    let revived: Vec<(&NewRow, i64)> = plan
+    let Batch {
+        records,
+        hashes,
+        digests,
+    } = batch;
+    let revived: Vec<KeyHash> = plan
         .new
         .iter()
-        .filter_map(|row| Some((row, row.revives.as_ref()?.0)))
+        .filter(|row| row.revives)
+        .map(|row| hashes[row.index])
         .collect();
     if !revived.is_empty() {
-        let keys: Vec<KeyHash> = revived.iter().map(|(row, _)| hashes[row.index]).collect();
         query(REVIVE)
-            .bind(keys.concat())
-            .bind(count(keys.len()))
-            .bind(rows::json_array(revived.iter().map(|(_, seq)| *seq)))
+            .bind(revived.concat())
+            .bind(count(revived.len()))
             .execute(&mut *conn)
             .await?;
     }
     for chunk in plan.new.chunks(RowsSql::MAX_ROWS) {
-        let mut statement = query(INSERT.for_rows(chunk.len()));
+        let mut rows = query(INSERT.for_rows(chunk.len()));
+        let mut payloads = query(INSERT_PAYLOAD.for_rows(chunk.len()));
         for row in chunk {
             let record = &records[row.index];
             let queue = queues.number(conn, &record.queue).await?;
             queues.change(queue, 1);
-            let token = row.revives.as_ref().and_then(|(_, token)| token.as_deref());
-            statement = statement
+            last += 1;
+            rows = rows
+                .bind(last)
                 .bind(queue)
                 .bind(hashes[row.index].to_vec())
-                .bind(&*record.key)
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
-                .bind(rows::digest(&record.body))
-                .bind(&*record.body)
-                .bind(&*record.meta)
+                .bind(digests[row.index])
                 .bind(now)
                 .bind(due(record, now))
-                .bind(token);
+                .bind(row.token.as_deref());
+            payloads = payloads
+                .bind(last)
+                .bind(&*record.key)
+                .bind(&*record.meta)
+                .bind(&*record.body);
         }
-        statement.execute(&mut *conn).await?;
+        rows.execute(&mut *conn).await?;
+        payloads.execute(&mut *conn).await?;
     }
     for chunk in plan.upgrades.chunks(RowsSql::MAX_ROWS) {
-        let mut statement = query(UPGRADE.for_rows(chunk.len()));
+        let mut rows = query(UPGRADE.for_rows(chunk.len()));
+        let mut payloads = query(UPGRADE_PAYLOAD.for_rows(chunk.len()));
         for upgrade in chunk {
             let record = &records[upgrade.index];
             if upgrade.was_dead {
                 let queue = queues.number(conn, &record.queue).await?;
                 queues.change(queue, 1);
             }
-            statement = statement
+            rows = rows
                 .bind(upgrade.seq)
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
-                .bind(rows::digest(&record.body))
-                .bind(&*record.body)
-                .bind(&*record.meta)
+                .bind(digests[upgrade.index])
                 .bind(now)
                 .bind(due(record, now));
+            payloads = payloads
+                .bind(upgrade.seq)
+                .bind(&*record.meta)
+                .bind(&*record.body);
         }
-        statement.execute(&mut *conn).await?;
+        rows.execute(&mut *conn).await?;
+        payloads.execute(&mut *conn).await?;
     }
     Ok(())
 }

@@ -25,15 +25,16 @@ FROM tower_callback_queue q WHERE q.endpoint = ?1 AND q.kind = ?2";
 /// against an event that replaced the leased one.
 const BEGIN: &str = "
 BEGIN IMMEDIATE;
-SELECT seq, k, id, key, rank, body, meta, attempt + 1,
-    expiries + (state = 1 AND next_due IS NULL), born
-FROM tower_callback_record
-WHERE queue = ?1 AND due <= ?2
-ORDER BY due, seq LIMIT ?3";
+SELECT r.seq, r.k, r.id, p.key, r.rank, p.body, p.meta, r.attempt + 1,
+    r.expiries + (r.state = 1 AND r.next_due IS NULL), r.born
+FROM tower_callback_record r INDEXED BY tower_callback_due
+CROSS JOIN tower_callback_payload p ON p.seq = r.seq
+WHERE r.queue = ?1 AND r.due <= ?2
+ORDER BY r.due, r.seq LIMIT ?3";
 
 /// Rows as a JSON array, tokens packed in the same order.
 const LEASE: &str = "
-UPDATE tower_callback_record SET
+UPDATE OR ROLLBACK tower_callback_record SET
     expiries = expiries + (state = 1 AND next_due IS NULL),
     settled_by = iif(state = 0, token, settled_by),
     attempt = attempt + 1, state = 1, next_due = NULL, due = ?3, lease_until = ?3,

@@ -11,6 +11,7 @@ mod inspect;
 mod lease;
 mod open_error;
 mod options;
+mod plan;
 mod purge;
 mod queues;
 mod rows;
@@ -71,6 +72,8 @@ use super::{
 /// - When another file is found at the path, it is opened; what was being written at that moment
 ///   is not acknowledged. When there is none, the store is unavailable until there is.
 ///
+/// What is purged leaves room for what comes: the file itself does not shrink, unless you `VACUUM` it.
+///
 /// # Time
 ///
 /// Milliseconds of the wall clock that never run backwards: while the wall clock is behind the latest
@@ -130,7 +133,7 @@ impl SqliteStore {
     /// Settles a lease as done inside a transaction of your own, on the database that the store is
     /// in: what the handler writes there takes effect exactly once.
     ///
-    /// Commit it if this succeeds, roll it back if not. A lease is completed once: the second time is
+    /// Commit it if this succeeds; roll it back if it fails or was dropped before it answered. A lease is completed once: the second time is
     /// [`Completed`](CompleteErrorKind::Completed), so that a transaction whose commit was ambiguous can be
     /// repeated.
     ///

@@ -25,8 +25,12 @@ RETURNING queue";
 
 /// A key that is forgotten takes its body along, if that is still kept.
 const KEYS: &str = "
-DELETE FROM tower_callback_record WHERE state = 4 AND seq IN (
-    SELECT s.seq FROM tower_callback_seen s WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2);
+DELETE FROM tower_callback_record WHERE seq IN (
+    SELECT r.seq FROM
+        (SELECT s.seq, s.k FROM tower_callback_seen s
+        WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2) AS s
+    CROSS JOIN tower_callback_record r ON r.seq = s.seq AND +r.k = s.k
+    WHERE r.state = 4);
 DELETE FROM tower_callback_seen WHERE k IN (
     SELECT s.k FROM tower_callback_seen s WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2)
 RETURNING 1";

@@ -13,6 +13,8 @@ pub(super) const LEASED: i64 = 1;
 pub(super) const QUARANTINED: i64 = 2;
 pub(super) const DEAD: i64 = 3;
 pub(super) const DONE: i64 = 4;
+/// Only in `seen`: the key is free, and the token that freed it is remembered.
+pub(super) const DISOWNED: i64 = 5;
 
 /// The state as it is told, of a row whose lease ends at `lease_until`.
 pub(super) fn state(code: i64, lease_until: Option<i64>, now: i64) -> State {

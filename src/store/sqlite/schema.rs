@@ -3,6 +3,8 @@
 //! - `record` holds everything that has a body: what is pending, leased, in quarantine or dead, and
 //!   what is done until its body is purged. Rows are appended and stay where they are, so that
 //!   neighbours share pages.
+//! - `payload` has the bodies, one for each row of `record`: they are written once, however
+//!   often their records are leased, and do not keep those apart.
 //! - `seen` holds what is left of the done: hashed keys, for as long as repeats are recognised. Its
 //!   rows come in random order, which costs a page each; so they are written when a record is
 //!   settled, and not while a caller waits for its answer.
@@ -54,11 +56,17 @@ CREATE TABLE tower_callback_record (
     settled_by BLOB,
     k BLOB NOT NULL,
     id BLOB NOT NULL,
+    error TEXT
+);
+CREATE TABLE tower_callback_payload (
+    seq INTEGER PRIMARY KEY,
     key BLOB NOT NULL,
-    error TEXT,
     meta BLOB NOT NULL,
     body BLOB NOT NULL
 );
+CREATE TRIGGER tower_callback_gone AFTER DELETE ON tower_callback_record BEGIN
+    DELETE FROM tower_callback_payload WHERE seq = old.seq;
+END;
 CREATE UNIQUE INDEX tower_callback_key ON tower_callback_record (k) WHERE state < 4;
 CREATE INDEX tower_callback_due ON tower_callback_record (queue, due) WHERE due IS NOT NULL;
 CREATE INDEX tower_callback_kept ON tower_callback_record (state, at) WHERE at IS NOT NULL;
@@ -81,9 +89,19 @@ pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError>
     upgrade(conn, STEPS).await
 }
 
-/// Writes without a change.
-pub(super) async fn touch(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    execute(conn, "UPDATE tower_callback_schema SET version = version").await
+/// Commits something, so that the log is synced with all that is in it. Only a change does that: rows
+/// that are written as they were are not written at all.
+///
+/// Before that, what is in the log is copied into the database, as far as readers let it: when a
+/// sync has failed, the kernel may believe that pages are on disk which are not, and a later sync
+/// of the log would pass over them.
+pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    execute(
+        conn,
+        "PRAGMA wal_checkpoint(PASSIVE);
+         UPDATE tower_callback_schema SET opened = opened + 1",
+    )
+    .await
 }
 
 async fn upgrade(
@@ -113,7 +131,8 @@ async fn upgrade(
         conn,
         "CREATE TABLE IF NOT EXISTS tower_callback_schema (
             one INTEGER PRIMARY KEY CHECK (one = 1),
-            version INTEGER NOT NULL
+            version INTEGER NOT NULL,
+            opened INTEGER NOT NULL DEFAULT 0
         )",
     )
     .await?;
@@ -171,8 +190,8 @@ mod tests {
         upgrade(&mut conn, STEPS).await.unwrap();
         query(
             "INSERT INTO tower_callback_record
-                (queue, state, born, rank, digest, k, id, key, meta, body)
-             VALUES (1, 0, 0, 0, 0, x'00', x'01', x'02', x'', x'')",
+                (queue, state, born, rank, digest, k, id)
+             VALUES (1, 0, 0, 0, 0, x'00', x'01')",
         )
         .execute(&mut conn)
         .await

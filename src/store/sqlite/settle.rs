@@ -32,24 +32,25 @@ FROM n CROSS JOIN tower_callback_seen s
 WHERE +s.token = substr(?1, n.i * 48 + 33, 16)"
 );
 
-/// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now).
-pub(super) const DONE: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+/// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now). What is alive is not in
+/// `seen`, unless a `complete` was cut off and its transaction committed all the same.
+const DONE: &str = "
+INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 4, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
-UPDATE tower_callback_record SET state = 4, due = NULL, at = ?2
+UPDATE OR ROLLBACK tower_callback_record SET state = 4, due = NULL, at = ?2
 WHERE seq IN (SELECT value FROM json_each(?1))";
 
 /// Frees the keys, and remembers the tokens that freed them.
 const DISOWN: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 5, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
 DELETE FROM tower_callback_record WHERE seq IN (SELECT value FROM json_each(?1))";
 
 /// Writes what goes on: `Change` as JSON.
 const CHANGE: &str = "
-UPDATE tower_callback_record SET
+UPDATE OR ROLLBACK tower_callback_record SET
     state = (j.value ->> 1),
     due = (j.value ->> 2),
     at = (j.value ->> 3),

@@ -1,6 +1,6 @@
 //! One event that the provider will call about.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ use crate::music_video::MusicVideo;
 ///     .with(Fault::Concurrent);
 /// # let _ = planned;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Planned {
     pub(super) task_id: Arc<str>,
     pub(super) code: i64,
@@ -57,5 +57,17 @@ impl Planned {
 impl From<MusicVideo> for Planned {
     fn from(event: MusicVideo) -> Self {
         Self::raw(event.task_id.as_str(), event.code, event.encode())
+    }
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planned")
+            .field("task_id", &self.task_id)
+            .field("code", &self.code)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("after", &self.after)
+            .field("faults", &self.faults)
+            .finish()
     }
 }

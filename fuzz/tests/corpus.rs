@@ -1,0 +1,27 @@
+//! Every seed, and whatever a fuzzer left beside them, without a fuzzer.
+
+use std::{fs, panic, path::Path};
+
+fn replay(target: &str, law: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    let mut inputs = 0;
+    for entry in fs::read_dir(corpus).expect("a corpus") {
+        let path = entry.expect("a file of the corpus").path();
+        let input = fs::read(&path).expect("a readable file");
+        panic::catch_unwind(|| law(&input)).unwrap_or_else(|_| panic!("{path:?} breaks a law"));
+        inputs += 1;
+    }
+    assert!(inputs > 0, "an empty corpus replays nothing");
+}
+
+#[test]
+fn every_input_of_the_corpus_of_event_parse_keeps_the_laws() {
+    replay("event_parse", tower_callback_fuzz::event_parse);
+}
+
+#[test]
+fn every_input_of_the_corpus_of_request_keeps_the_laws() {
+    replay("request", tower_callback_fuzz::request);
+}

@@ -1,0 +1,187 @@
+//! What access logs say of a URI that has a secret in it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use http::{Request, Uri};
+use proptest::prelude::*;
+use tower_callback::{Redaction, redact};
+
+fn uri(uri: &str) -> Uri {
+    uri.parse().unwrap()
+}
+
+#[test]
+fn no_value_of_the_query_is_left() {
+    for (given, shown) in [
+        ("/a/b", "/a/b"),
+        ("/", "/"),
+        ("/a?", "/a?"),
+        ("/a?token=SECRET", "/a?token=***"),
+        ("/a?token=SECRET&token=", "/a?token=***&***"),
+        ("/a?SECRET", "/a?***"),
+        ("/a?=SECRET", "/a?***"),
+        ("/a?SECRET=", "/a?***"),
+        ("/a?x/SECRET/=1", "/a?***"),
+        ("/a?token=SEC=RET==", "/a?token=***"),
+        ("/a?&&x=SECRET&", "/a?&&x=***&"),
+        ("/a?x;token=SECRET", "/a?***"),
+        ("/a?token=SECRET?token=SECRET", "/a?token=***"),
+        (
+            "https://user:SECRET@example.com:8443/a?token=SECRET",
+            "https://example.com:8443/a?token=***",
+        ),
+        (
+            "http://[2001:db8::1]:80/?x=SECRET",
+            "http://[2001:db8::1]:80/?x=***",
+        ),
+        ("example.com:443", "example.com:443"),
+        ("user:SECRET@example.com:443", "example.com:443"),
+        ("*", "*"),
+    ] {
+        assert_eq!(redact(&uri(given)), shown, "{given}");
+    }
+}
+
+#[test]
+fn of_chosen_parameters_the_others_stay_readable() {
+    let redaction = Redaction::new().only(["token", "Sig"]);
+    for (given, shown) in [
+        ("/a?token=SECRET&page=2", "/a?token=***&page=2"),
+        ("/a?TOKEN=SECRET&sIg=SECRET", "/a?TOKEN=***&sIg=***"),
+        ("/a?t%6Fken=SECRET&page=%20", "/a?***&page=%20"),
+        ("/a?+token=SECRET", "/a?***"),
+        ("/a?=SECRET&SECRET&page=2", "/a?***&***&page=2"),
+        ("/a?tokens=2", "/a?tokens=2"),
+        ("/a?SECRET=", "/a?***"),
+    ] {
+        assert_eq!(redaction.redact(&uri(given)), shown, "{given}");
+    }
+}
+
+#[test]
+fn nothing_below_the_mount_is_left_however_the_path_is_mistyped() {
+    let redaction = Redaction::new().below("/api/callback").below("/other/");
+    for (given, shown) in [
+        ("/api/callback/SECRET", "/api/callback/***"),
+        ("/api/callback/SECRET/", "/api/callback/***"),
+        ("/api/callback/SECRET/x?y=SECRET", "/api/callback/***?y=***"),
+        ("/api/callback//SECRET", "/api/callback//***"),
+        ("//api///callback/SECRET", "//api///callback/***"),
+        ("/API/Callback/SECRET", "/API/Callback/***"),
+        ("/api/c%61llback/SECRET", "/api/c%61llback/***"),
+        ("/api/c%4Cl/SECRET", "/api/c%4Cl/SECRET"),
+        ("/other/SECRET", "/other/***"),
+        ("/api/callback", "/api/callback"),
+        ("/api/callback/", "/api/callback/"),
+        ("/api/callbacks/7", "/api/callbacks/7"),
+        ("/api", "/api"),
+        ("/videos/api/callback/7", "/videos/api/callback/7"),
+    ] {
+        assert_eq!(redaction.redact(&uri(given)), shown, "{given}");
+    }
+    let everything = Redaction::new().below("/");
+    assert_eq!(everything.redact(&uri("/SECRET/x")), "/***");
+}
+
+#[test]
+fn the_last_segment_is_left_out_with_its_slashes_or_without() {
+    let redaction = Redaction::new().last_segment();
+    for (given, shown) in [
+        ("/a/b/SECRET", "/a/b/***"),
+        ("/a/b/SECRET/", "/a/b/***"),
+        ("/a/b/SECRET//", "/a/b/***"),
+        ("/SECRET", "/***"),
+        ("/", "/"),
+        ("//", "//"),
+        ("*", "*"),
+    ] {
+        assert_eq!(redaction.redact(&uri(given)), shown, "{given}");
+    }
+    let both = redaction.below("/a");
+    assert_eq!(both.redact(&uri("/a/b/c")), "/a/***");
+    assert_eq!(both.redact(&uri("/b/c")), "/b/***");
+}
+
+#[test]
+fn the_span_maker_fits_the_trace_layer_and_prints_no_secret() {
+    use std::{
+        convert::Infallible,
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+    use tower::{Service, ServiceBuilder, service_fn};
+    use tower_http::trace::{DefaultOnRequest, TraceLayer};
+    use tracing::Level;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let redaction = Redaction::new().below("/callback");
+        let mut app = ServiceBuilder::new()
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(redaction.into_make_span())
+                    .on_request(DefaultOnRequest::new().level(Level::INFO)),
+            )
+            .service(service_fn(async |_: Request<String>| {
+                Ok::<_, Infallible>(http::Response::new(String::new()))
+            }));
+        let request = Request::post("/callback/SECRET?token=SECRET");
+        let call = app.call(request.body(String::new()).unwrap());
+        block_on(call);
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("method=POST"), "{text}");
+    assert!(text.contains("uri=/callback/***?token=***"), "{text}");
+    assert!(text.contains("version=HTTP/1.1"), "{text}");
+    assert!(text.contains("INFO request{"), "{text}");
+    assert!(!text.contains("SECRET"), "{text}");
+}
+
+fn block_on<F: Future>(future: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(future);
+}
+
+proptest! {
+    #[test]
+    fn wherever_a_secret_stands_in_a_query_or_below_the_mount_it_is_left_out(
+        before in "[a-z0-9=&;/%+._~-]{0,12}",
+        after in "[a-z0-9=&;?/%+._~-]{0,12}",
+        slashes in "/{1,3}",
+        parameter in "(token|SIG|t%6fken|)",
+    ) {
+        for given in [
+            format!("/api/callback?{before}&{parameter}=S-E-C-R-E-T{after}"),
+            format!("/api/callback?{before}=S-E-C-R-E-T"),
+            format!("/api{slashes}callback{slashes}S-E-C-R-E-T{after}"),
+            format!("/api/callback/{before}/S-E-C-R-E-T/{after}"),
+        ] {
+            let Ok(uri) = given.parse::<Uri>() else { continue };
+            let shown = Redaction::new().below("/api/callback").redact(&uri);
+            prop_assert!(!shown.contains("S-E-C-R-E-T"), "{} {}", given, shown);
+        }
+        let chosen = Redaction::new().only(["token", "sig"]);
+        let given: Uri = format!("/?a=1&{parameter}=S-E-C-R-E-T&b=2").parse().unwrap();
+        let shown = chosen.redact(&given);
+        prop_assert!(!shown.contains("S-E-C-R-E-T") && shown.contains("a=1&"), "{}", shown);
+    }
+}
