@@ -6,6 +6,7 @@
 mod support;
 
 mod body;
+mod budget;
 mod event;
 mod faults;
 mod handler;
@@ -15,6 +16,7 @@ mod panics;
 
 mod proof;
 mod readiness;
+mod signature;
 mod traces;
 
 use bytes::Bytes;

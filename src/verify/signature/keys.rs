@@ -79,7 +79,8 @@ impl Keys {
     pub(crate) fn check(&self, setting: &'static str, setup: &Setup<'_>) -> Result<(), BuildError> {
         match self.form {
             Form::Raw => self.secrets.require(setting, |_| Ok(()))?,
-            Form::Base64 => self.secrets.require(setting, all_decode)?,
+            // A name of its own, since each name stands for one rule, also when the secrets are shared.
+            Form::Base64 => (self.secrets).require("Signature::base64_secrets", all_decode)?,
         }
         for secret in &*self.secrets.current() {
             let label = secret.label().map(|label| &**label);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_callback::{
     music_video::KieSignature,
-    verify::{Encoding, Secret, Setup, Signature, Verify},
+    verify::{Encoding, Secret, Secrets, Setup, Signature, Verify},
 };
 
 const SECRET: &str = "s3cret-0123456789abcdef0123456789";
@@ -148,8 +148,20 @@ fn a_secret_that_holds_no_key_in_base64_is_refused_by_its_label() {
     ] {
         error(
             &Signature::standard_webhooks([("good", WHSEC), ("2026-11", secret)]),
-            "Signature",
+            "Signature::base64_secrets",
             &["2026-11", "base64", "whsec_"],
         );
     }
+}
+
+#[test]
+fn secrets_that_one_of_two_signatures_could_not_use_do_not_replace_those_that_both_can() {
+    let secrets = Secrets::from(WHSEC);
+    let proof =
+        Signature::github(secrets.clone()).or(Signature::standard_webhooks(secrets.clone()));
+    proof.check(&Setup::leaf("e")).unwrap();
+    let error = secrets.replace([Secret::new("s3cret s3cret")]).unwrap_err();
+    assert!(error.to_string().contains("base64"), "{error}");
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+    secrets.replace([Secret::new(WHSEC)]).unwrap();
 }

@@ -179,7 +179,7 @@ proptest! {
 
     #[test]
     fn another_key_does_not(signed in signed(), bit in any::<prop::sample::Index>()) {
-        let mut other = signed.clone();
+        let mut other = signed;
         flip(&mut other.key, bit);
         prop_assert!(!other.is_accepted());
     }
