@@ -2,9 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, request};
-
-use super::RefusalKind;
+use http::{Extensions, HeaderMap, Method, Uri, request};
 
 /// What a caller presents to prove himself: the request's head, when it arrived, and the body once it is there.
 ///
@@ -76,26 +74,6 @@ impl<'a> Presented<'a> {
         self.segment
     }
 
-    /// The value of a query parameter, as it stands there.
-    pub(super) fn parameter(&self, name: &str) -> Result<&'a [u8], RefusalKind> {
-        let query = self.uri().query().unwrap_or_default();
-        only(query.split('&').filter_map(|pair| {
-            let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (found == name).then_some(value.as_bytes())
-        }))
-    }
-
-    /// The value of a header.
-    pub(super) fn header(&self, name: &str) -> Result<&'a [u8], RefusalKind> {
-        let values = self.headers().get_all(name);
-        only(values.into_iter().map(HeaderValue::as_bytes))
-    }
-
-    /// The path segment, or that there is none.
-    pub(super) fn last_segment(&self) -> Result<&'a [u8], RefusalKind> {
-        self.segment.map(str::as_bytes).ok_or(RefusalKind::Missing)
-    }
-
     /// The body, when it was asked for.
     pub fn body(&self) -> Option<&'a [u8]> {
         self.body
@@ -109,14 +87,5 @@ impl fmt::Debug for Presented<'_> {
             .field("arrived", &self.arrived)
             .field("body", &self.body.map(<[u8]>::len))
             .finish_non_exhaustive()
-    }
-}
-
-/// The one value. Of several, none is right.
-fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], RefusalKind> {
-    match (values.next(), values.next()) {
-        (None, _) => Err(RefusalKind::Missing),
-        (Some(value), None) => Ok(value),
-        (Some(_), Some(_)) => Err(RefusalKind::Repeated),
     }
 }

@@ -5,6 +5,7 @@ use http::{HeaderName, header::AUTHORIZATION};
 use super::{
     Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
     secret::Guess,
+    single::{header, parameter, segment},
 };
 use crate::error::BuildError;
 
@@ -70,11 +71,11 @@ impl Token {
 
     fn presented<'a>(&self, presented: &Presented<'a>) -> Result<&'a [u8], RefusalKind> {
         match &self.place {
-            TokenPlace::Query(parameter) => presented.parameter(parameter),
-            TokenPlace::Segment => presented.last_segment(),
-            TokenPlace::Header(name) => presented.header(name),
+            TokenPlace::Query(name) => parameter(presented, name),
+            TokenPlace::Segment => segment(presented),
+            TokenPlace::Header(name) => header(presented.headers(), name),
             TokenPlace::Bearer => {
-                let value = presented.header(AUTHORIZATION.as_str())?;
+                let value = header(presented.headers(), AUTHORIZATION.as_str())?;
                 match value.split_at_checked(7) {
                     Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
                         Ok(token.trim_ascii_start())

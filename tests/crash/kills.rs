@@ -38,7 +38,7 @@ async fn kill_and_look(mode: Mode, crashes: u64, seed: u64) -> Result<(), Failed
     let mut random = fastrand::Rng::with_seed(seed);
     let place = Place::new();
     let mut setup = place.setup(mode);
-    setup.handler_ms = 25;
+    setup.handler_ms = 50;
     setup.failing = 10;
     setup.lease_ttl_ms = 1_000;
 
@@ -61,7 +61,11 @@ async fn kill_and_look(mode: Mode, crashes: u64, seed: u64) -> Result<(), Failed
     let mut tally = Tally::default();
     for _ in 0..crashes {
         let receiver = place.start(&setup);
-        sleep(Duration::from_millis(random.u64(0..500))).await;
+        // One of five may be killed while it starts.
+        if random.u8(0..5) > 0 {
+            receiver.serving();
+        }
+        sleep(Duration::from_millis(random.u64(0..400))).await;
         tally.note(receiver.kill());
         witness.look(&place, &acks).await;
         if !witness.wrongs.is_empty() {

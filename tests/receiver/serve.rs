@@ -25,6 +25,9 @@ use super::{
 /// Receives until the process is killed.
 pub fn serve(setup: &Setup) -> ExitCode {
     end_with_parent();
+    // Where only parents may trace their children; an error says that anybody may.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_ptracer(rustix::process::PTracer::Any);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

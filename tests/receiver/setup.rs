@@ -48,7 +48,7 @@ impl Setup {
             mode,
             handler_ms: 0,
             failing: 0,
-            lease_ttl_ms: 60_000,
+            lease_ttl_ms: 2_000,
             busy_timeout_ms: 5_000,
             ack_deadline_ms: 10_000,
             reserve: 0,

@@ -1,6 +1,15 @@
 //! Running a receiver under `strace`, which sees and bends its calls into the kernel.
 
-use std::{path::Path, process::Command, sync::OnceLock};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command},
+    sync::OnceLock,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait_for;
 
 /// Why nothing can be traced here, if so.
 pub fn missing() -> Option<String> {
@@ -42,10 +51,56 @@ pub fn injecting(trace: &Path, fault: &str) -> Vec<String> {
 /// The same, where only calls on a database's files fail, and are seen.
 pub fn injecting_into(database: &Path, trace: &Path, fault: &str) -> Vec<String> {
     let mut command = injecting(trace, fault);
-    for suffix in ["", "-wal"] {
-        command.extend(["-P".to_owned(), format!("{}{suffix}", database.display())]);
-    }
+    command.extend(only(database));
     command
+}
+
+fn only(database: &Path) -> [String; 4] {
+    let option = || "-P".to_owned();
+    let path = |suffix| format!("{}{suffix}", database.display());
+    [option(), path(""), option(), path("-wal")]
+}
+
+/// A fault of a process that runs already. It is over when this is dropped.
+pub struct Broken(Child);
+
+impl Broken {
+    /// Lets calls of a process on a database's files fail from now on.
+    pub fn attach(process: u32, database: &Path, fault: &str) -> Self {
+        let child = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+            .arg(format!("inject={fault}"))
+            .args(only(database))
+            .args(["-p", &process.to_string()])
+            .spawn()
+            .unwrap();
+        let mut broken = Self(child);
+        wait_for("strace is attached", || {
+            let ended = broken.0.try_wait().unwrap();
+            assert!(ended.is_none(), "strace ended: {ended:?}");
+            is_traced(process)
+        });
+        broken
+    }
+}
+
+/// Whether every thread is.
+fn is_traced(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        !status.contains("\nTracerPid:\t0\n")
+    })
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        // It detaches, and leaves the process as it was.
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
 }
 
 fn command(trace: &Path) -> Vec<String> {

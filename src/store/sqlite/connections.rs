@@ -39,7 +39,9 @@ pub(super) struct Connections {
 
 enum Source {
     Own(Box<SqliteConnectOptions>),
-    Pool(SqlitePool),
+    /// With the database that its connections must lead to: a pool opens some by itself, and may have
+    /// done so while another file was at the path.
+    Pool(SqlitePool, Vec<u8>),
 }
 
 /// Connections of one purpose. There is one writer: SQLite has one write lock, and a queue is fairer
@@ -166,10 +168,13 @@ impl Connections {
         }
         let path = absolute(&path)?;
         refuse_network(&path)?;
-        let connections = Self::new(Source::Pool(pool.clone()), path, busy_timeout, readers);
         let mut conn = pool.acquire().await.map_err(DbError)?;
         conn.close_on_drop();
         prepare(&mut conn, true).await?;
+        let database = schema::database(&mut conn).await?;
+        drop(conn);
+        let source = Source::Pool(pool, database);
+        let connections = Self::new(source, path, busy_timeout, readers);
         let file = guard::identity(&connections.path)
             .map_err(|error| OpenError::io("the pool's database file cannot be found", error))?;
         connections.remember(file);
@@ -248,7 +253,7 @@ impl Connections {
                     self.remember(found);
                     self.distrust();
                 }
-                Source::Pool(_) => return Err(replaced()),
+                Source::Pool(..) => return Err(replaced()),
             }
         }
         Ok(found)
@@ -285,7 +290,7 @@ impl Connections {
                     conn
                 }
             }),
-            Source::Pool(pool) => {
+            Source::Pool(pool, _) => {
                 Conn::Pooled(pool.acquire().await.map_err(StoreError::unavailable)?)
             }
         };
@@ -296,10 +301,14 @@ impl Connections {
             lane: Arc::clone(lane),
             _permit: permit,
         };
-        if let Some(Conn::Pooled(conn)) = &mut held.conn {
+        if let (Some(Conn::Pooled(conn)), Source::Pool(_, known)) = (&mut held.conn, &self.source) {
             settings::make_durable(conn)
                 .await
                 .map_err(StoreError::unavailable)?;
+            let database = schema::database(conn).await;
+            if database.map_err(StoreError::unavailable)? != *known {
+                return Err(replaced());
+            }
         }
         Ok(held)
     }

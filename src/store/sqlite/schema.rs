@@ -132,16 +132,26 @@ async fn upgrade(
         "CREATE TABLE IF NOT EXISTS tower_callback_schema (
             one INTEGER PRIMARY KEY CHECK (one = 1),
             version INTEGER NOT NULL,
-            opened INTEGER NOT NULL DEFAULT 0
+            opened INTEGER NOT NULL DEFAULT 0,
+            database BLOB NOT NULL DEFAULT (randomblob(16))
         )",
     )
     .await?;
-    query("INSERT OR REPLACE INTO tower_callback_schema (one, version) VALUES (1, ?)")
-        .bind(present)
-        .execute(&mut *conn)
-        .await
-        .map_err(DbError)?;
+    query(
+        "INSERT INTO tower_callback_schema (one, version) VALUES (1, ?)
+         ON CONFLICT (one) DO UPDATE SET version = excluded.version",
+    )
+    .bind(present)
+    .execute(&mut *conn)
+    .await
+    .map_err(DbError)?;
     execute(conn, "COMMIT").await
+}
+
+/// Which database a connection leads to: chosen at random when the tables were made.
+pub(super) async fn database(conn: &mut SqliteConnection) -> Result<Vec<u8>, OpenError> {
+    let row = query("SELECT database FROM tower_callback_schema").fetch_one(conn);
+    Ok(row.await.and_then(|row| row.try_get(0)).map_err(DbError)?)
 }
 
 /// Zero where there are no tables yet.

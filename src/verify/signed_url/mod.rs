@@ -17,6 +17,7 @@ use self::{
 };
 use super::{
     Presented, Refusal, RefusalKind, Secret, Secrets, Setup, Verdict, Verified, Verify,
+    single::{parameter, segment},
     token::check_parameter,
 };
 use crate::{Clock, error::BuildError};
@@ -260,8 +261,8 @@ impl SignedUrl {
 
     fn prove(&self, presented: &Presented<'_>) -> Result<Verified, RefusalKind> {
         let text = match &self.place {
-            Place::Query(parameter) => presented.parameter(parameter)?,
-            Place::Segment => presented.last_segment()?,
+            Place::Query(name) => parameter(presented, name)?,
+            Place::Segment => segment(presented)?,
         };
         if text.is_empty() {
             return Err(RefusalKind::Missing);

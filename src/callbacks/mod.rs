@@ -1,0 +1,285 @@
+//! The builder: from a name and a proof to a service and a worker.
+
+mod plan;
+mod settings;
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use tokio::sync::Notify;
+use tower::Service;
+
+use self::plan::Plan;
+use crate::{
+    BoxError, Clock,
+    error::BuildError,
+    event::Event,
+    front::{Accepting, CallbackService, FrontSettings, Sink, Unreadable, read},
+    liveness::Liveness,
+    store::{AnyInbox, AnyStore, Inbox, Store},
+    verify::{Unverified, Verify},
+    worker::{AnyHandler, Delivery, Handler, HandlerError, Worker, WorkerSettings},
+};
+
+/// Builds an endpoint: a named place where one kind of event arrives.
+///
+/// | what is given | what comes of it |
+/// | --- | --- |
+/// | a store and a handler | [`build`](Self::build): the service that receives, and the worker that handles |
+/// | a store | [`build_front`](Self::build_front): the service alone; the worker is in another process |
+/// | a store and a handler | [`build_worker`](Self::build_worker): the worker alone |
+/// | neither | [`accept`](Self::accept): a service that hands each event to a function and stores nothing |
+///
+/// What is missing is a compiler error. What is wrong is a [`BuildError`] that names the setting.
+#[must_use = "a builder does nothing until it is built"]
+pub struct Callbacks<E, S = NoStore, H = NoHandler> {
+    plan: Plan,
+    store: S,
+    handler: H,
+    event: PhantomData<fn() -> E>,
+}
+
+/// No store was given yet: call [`Callbacks::store`].
+#[derive(Clone, Copy, Debug)]
+pub struct NoStore(());
+
+/// No handler was given yet: call [`Callbacks::handle`].
+#[derive(Clone, Copy, Debug)]
+pub struct NoHandler(());
+
+/// A handler was given.
+#[derive(Debug)]
+pub struct Handled(AnyHandler);
+
+/// What [`Callbacks::build`] needs of a handler: that there is one.
+#[diagnostic::on_unimplemented(
+    message = "no handler was given",
+    label = "call `.handle(..)` before this",
+    note = "`.handle(closure)`, `.handler(impl Handler)` or `.handle_service(tower::Service)` gives one; a front alone is `.build_front()`"
+)]
+pub trait HasHandler: sealed::Sealed {
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn into_any(self) -> AnyHandler;
+}
+
+impl HasHandler for Handled {
+    #[allow(private_interfaces)]
+    fn into_any(self) -> AnyHandler {
+        self.0
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Handled {}
+}
+
+// The bounds stand on the methods, where the compiler says what is missing in our words.
+impl<E> Callbacks<E> {
+    /// An endpoint with a name and a proof.
+    ///
+    /// The name is what the store knows the endpoint by. It outlives path changes: give each provider
+    /// account one, and never change it while there are records. 1 to 64 letters, digits, `-`, `_`, `.`.
+    pub fn new(name: impl Into<Arc<str>>, proof: impl Verify) -> Self
+    where
+        E: Event,
+    {
+        Self {
+            plan: Plan {
+                name: name.into(),
+                proof: Box::new(proof),
+                clock: Clock::system(),
+                front: FrontSettings::default(),
+                worker: WorkerSettings::default(),
+            },
+            store: NoStore(()),
+            handler: NoHandler(()),
+            event: PhantomData,
+        }
+    }
+
+    /// Ways to build an endpoint that let everybody in.
+    pub fn dangerous() -> Dangerous<E> {
+        Dangerous(PhantomData)
+    }
+}
+
+impl<E: Event> Callbacks<E> {
+    /// The way without store and worker, for those whose own upsert is the dedupe: each event goes
+    /// to `accept` in the request's future, and the answer is 200 only after `Ok`. Any `Err` is 503.
+    ///
+    /// The future is dropped when the caller hangs up, and at the ack deadline: be transactional. What
+    /// cannot be read is answered with 4xx and traced, since there is nowhere to keep it. A failure
+    /// that comes after a success is yours to refuse.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong.
+    pub fn accept<F, Fut>(self, accept: F) -> Result<CallbackService, BuildError>
+    where
+        F: Fn(E) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.plan.validate::<E>()?;
+        let accepting: Accepting = Box::new(move |callback, signed| {
+            let (event, _): (E, _) = read(callback, signed)?;
+            let accepted = accept(event);
+            Ok::<_, Unreadable>(Box::pin(async move {
+                accepted.await.map_err(|error| error.to_string())
+            }))
+        });
+        Ok(self.plan.into_service::<E>(Sink::Accept(accepting), None))
+    }
+}
+
+/// Ways to build an endpoint that let everybody in: made by [`Callbacks::dangerous`].
+#[derive(Debug)]
+pub struct Dangerous<E>(PhantomData<fn() -> E>);
+
+impl<E> Dangerous<E> {
+    /// An endpoint without any proof.
+    ///
+    /// # Security
+    ///
+    /// Whoever finds the URL makes events. For a network that only the provider can reach, and for
+    /// first steps on one's own machine.
+    pub fn unverified(self, name: impl Into<Arc<str>>) -> Callbacks<E>
+    where
+        E: Event,
+    {
+        Callbacks::new(name, Unverified(()))
+    }
+}
+
+impl<E: Event, H> Callbacks<E, NoStore, H> {
+    /// Keeps events in this store.
+    ///
+    /// An endpoint with a worker needs a [`Store`]; a front alone needs an [`Inbox`].
+    pub fn store<S: Inbox>(self, store: S) -> Callbacks<E, S, H> {
+        Callbacks {
+            plan: self.plan,
+            store,
+            handler: self.handler,
+            event: PhantomData,
+        }
+    }
+}
+
+impl<E: Event, S> Callbacks<E, S, NoHandler> {
+    /// Handles events with a function.
+    ///
+    /// It is called at least once for each event, and again after every failure as the
+    /// [retry policy](Self::retry) says. The error of anything becomes a
+    /// [`HandlerError`] by `?`.
+    pub fn handle<F, Fut>(self, handle: F) -> Callbacks<E, S, Handled>
+    where
+        F: Fn(Delivery<E>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.with_handler(AnyHandler::from_fn(handle))
+    }
+
+    /// Handles events with a type that has state.
+    pub fn handler(self, handler: impl Handler<E>) -> Callbacks<E, S, Handled> {
+        self.with_handler(AnyHandler::from_handler(handler))
+    }
+
+    /// Handles events with a tower service, so that any middleware can stand before the handler. Its
+    /// readiness is awaited before an event is leased.
+    pub fn handle_service<T>(self, service: T) -> Callbacks<E, S, Handled>
+    where
+        T: Service<Delivery<E>, Response = ()> + Clone + Send + 'static,
+        T::Error: Into<BoxError>,
+        T::Future: Send,
+    {
+        self.with_handler(AnyHandler::from_service(service))
+    }
+
+    fn with_handler(self, handler: AnyHandler) -> Callbacks<E, S, Handled> {
+        Callbacks {
+            plan: self.plan,
+            store: self.store,
+            handler: Handled(handler),
+            event: PhantomData,
+        }
+    }
+}
+
+impl<E: Event, S, H> Callbacks<E, S, H> {
+    /// The service that receives callbacks, and the worker that handles their events. Both in one
+    /// process: what arrives wakes the worker.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; the error names it, and says how to mend it.
+    pub fn build(self) -> Result<(CallbackService, Worker), BuildError>
+    where
+        S: Store,
+        H: HasHandler,
+    {
+        let Self {
+            plan,
+            store,
+            handler,
+            ..
+        } = self;
+        plan.validate::<E>()?;
+        let store = AnyStore::new(store);
+        plan.check_store(&store)?;
+        let wake = Arc::new(Notify::new());
+        let liveness = Liveness::new();
+        let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), Arc::clone(&wake));
+        let worker = plan.worker(store, handler.into_any(), wake, liveness.clone());
+        Ok((plan.into_service::<E>(sink, Some(liveness)), worker))
+    }
+
+    /// The service alone, for a process without a worker. The worker elsewhere finds what is stored
+    /// by polling, and purges.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; the error names it, and says how to mend it.
+    pub fn build_front(self) -> Result<CallbackService, BuildError>
+    where
+        S: Inbox,
+    {
+        let Self { plan, store, .. } = self;
+        plan.validate::<E>()?;
+        let inbox = AnyInbox::new(store);
+        plan.check_store(&inbox)?;
+        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
+        Ok(plan.into_service::<E>(sink, None))
+    }
+
+    /// The worker alone, for a process without a front.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; the error names it, and says how to mend it.
+    pub fn build_worker(self) -> Result<Worker, BuildError>
+    where
+        S: Store,
+        H: HasHandler,
+    {
+        let Self {
+            plan,
+            store,
+            handler,
+            ..
+        } = self;
+        plan.validate::<E>()?;
+        let store = AnyStore::new(store);
+        plan.check_store(&store)?;
+        let wake = Arc::new(Notify::new());
+        Ok(plan.worker(store, handler.into_any(), wake, Liveness::new()))
+    }
+}
+
+impl<E, S, H> fmt::Debug for Callbacks<E, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks")
+            .field("name", &self.plan.name)
+            .field("clock", &self.plan.clock)
+            .finish_non_exhaustive()
+    }
+}
