@@ -23,8 +23,8 @@ pub(crate) struct Endpoint {
     /// Places for the bodies of callers who have not proved themselves yet.
     pub(super) unproven_bodies: Semaphore,
     pub(super) unproven_log: LogLimit,
-    pub(super) retiring_log: LogLimit,
     pub(super) panic_log: LogLimit,
+    pub(super) retiring_log: LogLimit,
     /// Of the worker in this process, if there is one.
     liveness: Option<Liveness>,
 }
@@ -48,8 +48,8 @@ impl Endpoint {
             retry_after: HeaderValue::from(settings.retry_after.as_secs().max(1)),
             unproven_bodies: Semaphore::new(settings.unproven_bodies),
             unproven_log: LogLimit::default(),
-            retiring_log: LogLimit::default(),
             panic_log: LogLimit::default(),
+            retiring_log: LogLimit::default(),
             settings,
             clock,
             liveness,

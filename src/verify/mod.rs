@@ -11,6 +11,8 @@
 //! let proof = Token::query("token", [("2026-11", new), ("2026-10", old)])
 //!     .and(IpAllowlist::new(["203.0.113.0/24"], PeerAddr::of));
 //! ```
+//!
+#![doc = include_str!("../../docs/choosing-a-proof.md")]
 
 mod address;
 mod combine;

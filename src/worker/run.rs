@@ -96,6 +96,13 @@ impl Run<'_> {
             clock, settings, ..
         } = self.endpoint;
         self.stopping().await;
+        if self.jobs.count() > 0 {
+            tracing::info!(
+                endpoint = self.endpoint.queue.endpoint(),
+                unfinished = self.jobs.count(),
+                "the worker stops: handlers that run may go on for the shutdown grace",
+            );
+        }
         clock.sleep(settings.shutdown_grace).await;
         if self.jobs.count() > 0 {
             tracing::info!(

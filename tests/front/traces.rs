@@ -178,10 +178,25 @@ const CANARY_BODY: &str =
     r#"{"code":400,"msg":"CANARY","data":{"task_id":"CANARY","video_url":"CANARY"}}"#;
 
 #[tokio::test]
+async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
+    let (capture, _guard) = Capture::start();
+    let rig = rig_of::<MusicVideo>(verify_fn(|_| panic!("at the head")), |b| b).await;
+    for _ in 0..50 {
+        assert_eq!(rig.send(SUCCESS).await, 503);
+    }
+    let lines = capture.lines("user code panicked").len();
+    assert!(lines >= 1, "it is traced");
+    assert!(
+        lines < 50,
+        "each request of a stranger has a line of its own"
+    );
+}
+
+#[tokio::test]
 async fn the_label_of_the_secret_that_matched_is_traced() {
     let (capture, _guard) = Capture::start();
     let proof = Token::query("token", [("2026-11", SECRET)]);
-    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
     rig.send(SUCCESS).await;
     let proven = capture.lines("callback proven");
     assert_eq!(proven.len(), 1, "{proven:?}");
@@ -203,7 +218,7 @@ async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_
             Secret::new(SECRET).with_label("2026-10").with_until(end),
         ],
     );
-    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
     let start = std::time::Instant::now();
     for _ in 0..100 {
         assert_eq!(rig.send(SUCCESS).await, 200);
@@ -221,19 +236,4 @@ async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_
         );
     }
     assert!(!capture.text().contains(SECRET));
-}
-
-#[tokio::test]
-async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
-    let (capture, _guard) = Capture::start();
-    let rig = rig_of::<MusicVideo>(verify_fn(|_| panic!("at the head")), |b| b).await;
-    for _ in 0..50 {
-        assert_eq!(rig.send(SUCCESS).await, 503);
-    }
-    let lines = capture.lines("user code panicked").len();
-    assert!(lines >= 1, "it is traced");
-    assert!(
-        lines < 50,
-        "each request of a stranger has a line of its own"
-    );
 }

@@ -115,6 +115,8 @@ async fn a_newer_schema_is_refused_with_its_version() {
     let error = SqliteStore::open(place.path()).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NewerSchema);
     assert!(error.to_string().contains("99"), "{error}");
+    let path = place.path().display().to_string();
+    assert!(error.to_string().contains(&path), "{error}");
 }
 
 #[tokio::test]

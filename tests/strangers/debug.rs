@@ -2,13 +2,15 @@
 
 use std::{error::Error, fmt::Write as _, io::Write as _, time::SystemTime};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tower_callback::{
-    Callback, Callbacks, Delivery, IpAllowlist, MemoryStore, MusicVideo, Token, Verify,
+    Callback, Callbacks, Delivery, IpAllowlist, MemoryStore, MusicVideo, SignedUrl, Token, Verify,
+    music_video::KieSignature,
     store::{
         AnyInbox, AnyStore, Inbox, Lease, LeaseToken, Leased, NewRecord, Queue, RecordId, Store,
     },
     testing::{Provider, Recording, callback, provider::Planned},
-    verify::{PeerAddr, Presented, Secret, Secrets, SecretsError, Setup},
+    verify::{PeerAddr, Presented, Secret, Secrets, SecretsError, Setup, Signature},
 };
 
 use crate::{CANARY, assert_unseen, body::Chunks, kinds::kinds, success};
@@ -47,7 +49,22 @@ fn no_proof_prints_its_secret() {
     ];
     let both = Token::bearer(CANARY).and(IpAllowlist::new(["203.0.113.7"], PeerAddr::of));
     let either = Token::bearer(CANARY).or(Token::segment(CANARY));
-    let text = format!("{secret:?} {secrets:?} {tokens:?} {both:?} {either:?}");
+    let signatures = [
+        Signature::github(CANARY),
+        Signature::stripe(CANARY),
+        Signature::standard_webhooks(STANDARD.encode(CANARY)),
+    ];
+    let kie = KieSignature::new(CANARY);
+    let signed = SignedUrl::query(
+        "e",
+        format!("https://u:{CANARY}@example.com"),
+        "cap",
+        CANARY,
+    );
+    let text = format!(
+        "{secret:?} {secrets:?} {tokens:?} {both:?} {either:?} {signatures:?} {kie:?} {signed:?} {:?}",
+        signed.clone().dangerous(),
+    );
     assert!(text.contains("old"), "labels are for printing: {text}");
     assert_unseen(&text, CANARY);
 }
@@ -68,7 +85,23 @@ fn no_error_quotes_a_secret() {
             }
         }
     }
-    assert!(text.contains("Token"), "there were errors");
+    for wrong in [CANARY.to_owned(), format!("whsec_{CANARY}")] {
+        let proof = Signature::standard_webhooks(wrong);
+        text += &printed(&proof.check(&Setup::leaf("e")).unwrap_err());
+    }
+    for base in [
+        format!("http://example.com/{CANARY}"),
+        format!("https://{CANARY}@example.com"),
+        format!("https://example.com?{CANARY}#{CANARY}"),
+        CANARY.to_owned(),
+    ] {
+        let signed = SignedUrl::query("e", base, "cap", [("november", CANARY)]);
+        text += &printed(&signed.check(&Setup::leaf("e")).unwrap_err());
+        text += &printed(&signed.mint("order-1742").unwrap_err());
+    }
+    for setting in ["Token", "Signature", "SignedUrl"] {
+        assert!(text.contains(setting), "there were errors of {setting}");
+    }
 
     let mut errors: Vec<SecretsError> = Vec::new();
     for content in [

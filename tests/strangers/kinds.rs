@@ -1,13 +1,17 @@
 //! Every kind of proof, each with the canary as its secret, and what it takes to pass it.
 
-use std::{net::SocketAddr, sync::LazyLock, time::UNIX_EPOCH};
+use std::{
+    net::SocketAddr,
+    sync::LazyLock,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderName, HeaderValue, Request};
 use sha2::Sha256;
 use tower_callback::{
-    IpAllowlist, Token, Verify,
+    IpAllowlist, SignedUrl, Token, Verify,
     music_video::KieSignature,
     verify::{PeerAddr, Refusal, RefusalKind, Signature, TrustedProxies, Verdict, Verified},
     verify_fn,
@@ -211,6 +215,42 @@ pub(crate) fn kinds() -> Vec<Kind> {
             },
         },
         Kind {
+            name: "signed url",
+            proof: || Box::new(signed_url("music-video", CANARY)),
+            good: |_, _| minted(&signed_url("music-video", CANARY)),
+            bad: || {
+                let good = minted(&signed_url("music-video", CANARY)).target;
+                let unknown = format!("{CANARY}x");
+                vec![
+                    minted(&signed_url("lyrics", CANARY)),
+                    minted(&signed_url("music-video", &unknown)),
+                    minted_for(&signed_url("music-video", CANARY), Duration::ZERO),
+                    Head::new(format!("{good}x")),
+                    Head::new(good.replacen("cap=", "cap=x", 1)),
+                    Head::new(format!("{good}&cap=x")),
+                    Head::new(format!("{PATH}?cap={CANARY}")),
+                    Head::new(PATH),
+                ]
+            },
+        },
+        Kind {
+            name: "signed url in the path",
+            proof: || {
+                let keys = [("november", CANARY)];
+                Box::new(SignedUrl::segment("music-video", BASE, keys))
+            },
+            good: |_, _| {
+                let keys = [("november", CANARY)];
+                minted(&SignedUrl::segment("music-video", BASE, keys))
+            },
+            bad: || {
+                vec![
+                    minted(&signed_url("music-video", CANARY)),
+                    Head::new(format!("{PATH}/{CANARY}")),
+                ]
+            },
+        },
+        Kind {
             name: "github",
             proof: || Box::new(Signature::github([("november", CANARY)])),
             good: |_, body| {
@@ -291,6 +331,21 @@ pub(crate) fn kinds() -> Vec<Kind> {
             },
         },
     ]
+}
+
+const BASE: &str = "https://example.com/callback";
+
+fn signed_url(endpoint: &str, key: &str) -> SignedUrl {
+    SignedUrl::query(endpoint, BASE, "cap", [("november", key)])
+}
+
+fn minted(urls: &SignedUrl) -> Head {
+    minted_for(urls, SignedUrl::DEFAULT_EXPIRY)
+}
+
+fn minted_for(urls: &SignedUrl, life: Duration) -> Head {
+    let url = urls.mint_for("order-1742", life).unwrap();
+    Head::new(url.strip_prefix("https://example.com").unwrap())
 }
 
 fn kie(tag: &[u8]) -> Head {

@@ -1,6 +1,6 @@
 //! Why a store cannot be opened.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, path::Path};
 
 use crate::BoxError;
 
@@ -44,6 +44,12 @@ impl OpenError {
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Says which file it is about.
+    pub(super) fn at(mut self, path: &Path) -> Self {
+        self.detail = format!("{}: {}", path.display(), self.detail);
         self
     }
 

@@ -75,7 +75,10 @@ impl SqliteOptions {
     ///
     /// See [`OpenErrorKind`](super::OpenErrorKind).
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
-        let connections = Connections::open(path.as_ref(), self.busy_timeout, self.readers).await?;
+        let path = path.as_ref();
+        let connections = Connections::open(path, self.busy_timeout, self.readers)
+            .await
+            .map_err(|error| error.at(path))?;
         Ok(SqliteStore::new(connections, self))
     }
 
