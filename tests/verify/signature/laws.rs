@@ -171,7 +171,42 @@ fn header_value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![noise, nearly]
 }
 
+/// Failures with ids in any of their places, now and then in one place twice.
+fn bodies_with_ids() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        6 => Just(r#""a""#),
+        3 => Just(r#""b""#),
+        2 => Just("null"),
+        1 => prop::sample::select(vec![r#""""#, "7", "[]"]),
+    ];
+    let name = prop::sample::select(vec!["task_id", "taskId", r"\u0074ask_id", "x", "y", "z"]);
+    let member = (name, value).prop_map(|(name, value)| format!(r#""{name}":{value}"#));
+    let members = prop::collection::vec(member, 0..3).prop_map(|members| members.join(","));
+    let repeat = prop_oneof![9 => Just(1_usize), 1 => Just(2)];
+    (members.clone(), members, repeat).prop_map(|(root, data, repeat)| {
+        let data = format!(r#","data":{{{data}}}"#).repeat(repeat);
+        let comma = if root.is_empty() { "" } else { "," };
+        format!(r#"{{{root}{comma}"code":400{data}}}"#)
+    })
+}
+
 proptest! {
+    #[test]
+    fn the_id_that_kie_signed_is_the_id_of_the_event_and_of_no_other(body in bodies_with_ids()) {
+        use tower_callback::{Callback, Event, MusicVideo};
+        let time = NOW.to_string();
+        let signature = base64(&mac("key", &[b"a.", time.as_bytes()]));
+        let head = head(&[
+            ("x-webhook-signature", signature.as_bytes()),
+            ("x-webhook-timestamp", time.as_bytes()),
+        ]);
+        let accepted = is_accepted(&KieSignature::new("key"), &head, body.as_bytes());
+        let headers = http::HeaderMap::new();
+        if let Ok(event) = MusicVideo::parse(&Callback::new(body.as_bytes(), at(NOW), &headers)) {
+            prop_assert_eq!(accepted, event.task_id == "a", "{}", body);
+        }
+    }
+
     #[test]
     fn what_is_signed_verifies(signed in signed()) {
         prop_assert!(signed.is_accepted());
