@@ -74,16 +74,15 @@ fn list(
             assert_eq!(judged(&appended(&written, &both)), expected);
         }
     }
-    // A hop that is no address hides everything to the left of it.
-    for junk in [
-        "",
-        "unknown",
-        &element("unknown"),
-        &element("_x"),
-        "\"",
-        "\\",
-    ] {
+    // A hop that is no address hides everything to the left of it. A quote does so in a line of its
+    // own: beside an open one it would close it.
+    for junk in ["", "unknown", &element("unknown"), &element("_x"), "\\"] {
         assert_eq!(judged(&appended(&written, junk)), Found::Nobody);
+    }
+    for junk in ["", "unknown", &element("unknown"), "\\", "\"", "\"\""] {
+        let mut own_line = written.clone();
+        own_line.push(junk.into());
+        assert_eq!(judged(&own_line), Found::Nobody);
     }
     if found != Found::Nobody {
         // Whoever was found is found through one more hop as well, and with anything to his left.
