@@ -140,7 +140,7 @@ fn an_address_refuses_before_any_body_is_read() {
                 Box::new(signature().and(token()).and(address())),
             ] {
                 let answer = ask(&proof, &head, at(NOW), BODY);
-                assert_eq!(answer, ByHead(Address, "peer"), "{signature_is:?}");
+                assert_eq!(answer, ByHead(Address, "address"), "{signature_is:?}");
             }
         }
         let head = request(Right, signature_is, Right);
