@@ -196,7 +196,7 @@ async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
 async fn the_label_of_the_secret_that_matched_is_traced() {
     let (capture, _guard) = Capture::start();
     let proof = Token::query("token", [("2026-11", SECRET)]);
-    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
     rig.send(SUCCESS).await;
     let proven = capture.lines("callback proven");
     assert_eq!(proven.len(), 1, "{proven:?}");
@@ -218,7 +218,7 @@ async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_
             Secret::new(SECRET).with_label("2026-10").with_until(end),
         ],
     );
-    let rig = rig_of::<MusicVideo>(proof, |builder| builder).await;
+    let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
     let start = std::time::Instant::now();
     for _ in 0..100 {
         assert_eq!(rig.send(SUCCESS).await, 200);
