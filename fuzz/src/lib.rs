@@ -2,6 +2,7 @@
 //! stable toolchain can replay inputs without a fuzzer.
 
 mod event_parse;
+mod forwarded;
 mod request;
 
-pub use self::{event_parse::event_parse, request::request};
+pub use self::{event_parse::event_parse, forwarded::forwarded, request::request};

@@ -22,6 +22,11 @@ fn every_input_of_the_corpus_of_event_parse_keeps_the_laws() {
 }
 
 #[test]
+fn every_input_of_the_corpus_of_forwarded_keeps_the_laws() {
+    replay("forwarded", tower_callback_fuzz::forwarded);
+}
+
+#[test]
 fn every_input_of_the_corpus_of_request_keeps_the_laws() {
     replay("request", tower_callback_fuzz::request);
 }
