@@ -147,7 +147,7 @@ pub use self::{
     music_video::MusicVideo,
     redact::{Redaction, redact},
     store::MemoryStore,
-    verify::{IpAllowlist, SignedUrl, Token, Verify, verify_fn},
+    verify::{IpAllowlist, Signature, SignedUrl, Token, Verify, verify_fn},
     worker::{Delivery, GiveUp, Handler, HandlerError, RetryAfter, RetryPolicy, Worker},
 };
 

@@ -227,31 +227,36 @@ fn keys_are_not_forgotten_while_the_proof_still_accepts_a_captured_request() {
 #[test]
 fn a_secret_that_cannot_arrive_is_refused_and_not_shown() {
     type Make = fn() -> Token;
-    let proofs: [(Make, &str); 6] = [
-        (|| Token::query("token", ""), "is empty"),
+    let proofs: [(Make, &str, &str); 6] = [
+        (|| Token::query("token", ""), "Token::query", "is empty"),
         (
             || Token::query("token", "hunter2 hunter2"),
+            "Token::query",
             "letters, digits, and - . _ ~ only",
         ),
         (
             || Token::segment("hunter2/hunter2"),
+            "Token::segment",
             "letters, digits, and - . _ ~ only",
         ),
         (
             || Token::header("x-token", "hunter2\n"),
+            "Token::header",
             "line feed at its end",
         ),
         (
             || Token::bearer("hunter2 hunter2"),
+            "Token::bearer",
             "visible ASCII without spaces",
         ),
         (
             || Token::bearer(Vec::<Secret>::new()),
+            "Token::bearer",
             "give it at least one",
         ),
     ];
-    for (proof, words) in proofs {
-        assert_wrong(|| proven_by(proof()), "Token", words);
+    for (proof, setting, words) in proofs {
+        assert_wrong(|| proven_by(proof()), setting, words);
         let error = proven_by(proof()).build_front().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
@@ -275,7 +280,7 @@ fn networks_that_are_none_are_refused_also_inside_of_other_proofs() {
     assert_wrong(both(&[]), "IpAllowlist", "give it at least one");
     assert_wrong(both(&["10.0.0.0/33"]), "IpAllowlist", "write it as");
     let either = || proven_by(proof().or(Token::segment("")));
-    assert_wrong(either, "Token", "is empty");
+    assert_wrong(either, "Token::segment", "is empty");
 }
 
 #[test]

@@ -38,7 +38,7 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &Path) -> Result<Self, String> {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "tower-callback-test"])
+            .args(["-t", "tmpfs", "-o", "size=32m", "tower-callback-test"])
             .arg(at)
             .output();
         match mounted {
@@ -100,24 +100,21 @@ fn full(directory: &Path, reserve: u64, pool: bool) {
     // What was acknowledged is still being handled when the disk is full.
     setup.handler_ms = 300;
     let receiver = place.start(&setup);
-    let caller = Caller::new(&place);
-    for task in 0..20 {
+    let mut caller = Caller::new(&place);
+    for task in 0..5 {
         caller.received(&format!("before-{task}"));
     }
+    // More than a log leaves free when it is closed or begins anew.
+    caller.padding = 1_500_000;
     let filler = place.file("filler");
-    // What has room in pages that are there already may still be taken.
-    let mut turned_away = 0;
-    for task in 0..8 {
-        // A log that was closed has left some.
+    let tasks = ["while-0", "while-1", "while-2"];
+    for task in tasks {
         fill(&filler);
-        let reply = caller.call(&format!("while-{task}"));
-        turned_away += usize::from((reply.status, reply.retry_after) == (503, true));
-        assert!([200, 503].contains(&reply.status), "{reply:?}");
+        caller.turned_away(task);
     }
-    assert!(turned_away >= 4, "{turned_away} of 8 were turned away");
     fs::remove_file(&filler).unwrap();
-    for task in 0..8 {
-        caller.received_at_last(&format!("while-{task}"));
+    for task in tasks {
+        caller.received_at_last(task);
     }
     caller.nothing_is_lost(receiver);
 }

@@ -132,7 +132,7 @@ fn who_has_the_token_needs_no_signature_and_no_body_before_proof() {
 #[test]
 fn an_address_refuses_before_any_body_is_read() {
     for signature_is in [Right, Wrong, Unfit, Stale] {
-        for address_is in [Wrong, Unfit] {
+        for (address_is, part) in [(Wrong, "address"), (Unfit, "peer")] {
             let head = request(Right, signature_is, address_is);
             for proof in [
                 Box::new(signature().and(address())) as Box<dyn Verify>,
@@ -140,7 +140,7 @@ fn an_address_refuses_before_any_body_is_read() {
                 Box::new(signature().and(token()).and(address())),
             ] {
                 let answer = ask(&proof, &head, at(NOW), BODY);
-                assert_eq!(answer, ByHead(Address, "peer"), "{signature_is:?}");
+                assert_eq!(answer, ByHead(Address, part), "{signature_is:?}");
             }
         }
         let head = request(Right, signature_is, Right);
