@@ -309,6 +309,11 @@ impl Connections {
             if database.map_err(StoreError::unavailable)? != *known {
                 return Err(replaced());
             }
+            if Arc::ptr_eq(lane, &self.writer) {
+                schema::sync_once(conn)
+                    .await
+                    .map_err(StoreError::unavailable)?;
+            }
         }
         Ok(held)
     }

@@ -104,6 +104,18 @@ pub(super) async fn sync(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     .await
 }
 
+/// The same for a connection of a pool, when it is first seen: the pool opens new ones after an error,
+/// and at any time. The temporary database of a connection remembers it.
+pub(super) async fn sync_once(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    let seen = query("PRAGMA temp.user_version").fetch_one(&mut *conn);
+    let seen = seen.await.and_then(|row| row.try_get::<i64, _>(0));
+    if seen.map_err(DbError)? == 0 {
+        sync(conn).await?;
+        execute(conn, "PRAGMA temp.user_version = 1").await?;
+    }
+    Ok(())
+}
+
 async fn upgrade(
     conn: &mut SqliteConnection,
     steps: &'static [&'static str],
