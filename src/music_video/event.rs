@@ -106,7 +106,18 @@ impl MusicVideo {
 
 impl Event for MusicVideo {
     fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
-        parse::parse(callback.body())
+        let report = parse::report(callback.body(), ["video_url"], |[video_url]| {
+            parse::text(video_url).ok_or("a success without a video_url")
+        })?;
+        Ok(Self {
+            task_id: report.task_id,
+            code: report.code,
+            msg: report.msg,
+            outcome: match report.outcome {
+                Ok(video_url) => Outcome::Succeeded { video_url },
+                Err(failure) => Outcome::Failed(failure),
+            },
+        })
     }
 
     fn key(&self) -> Result<EventKey, InvalidKey> {

@@ -1,86 +1,107 @@
-//! From a callback's body to the event, in one pass over borrowed text.
+//! From a callback's body to what it says of one task, over borrowed text.
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Failure, MusicVideo, Outcome, event::is_success};
+use super::{Failure, event::is_success};
 use crate::event::{ParseError, json};
 
-pub(super) fn parse(body: &[u8]) -> Result<MusicVideo, ParseError> {
+/// Why a JSON text is not this event. Without a word of what it says, since it is traced.
+pub(super) type Reason = &'static str;
+
+/// What every callback says of its task.
+pub(super) struct Report<T> {
+    pub(super) task_id: String,
+    pub(super) code: i64,
+    pub(super) msg: String,
+    pub(super) outcome: Result<T, Failure>,
+}
+
+/// Reads a callback. Where its code means success, `success` makes something of those members of its
+/// `data` that have these names.
+pub(super) fn report<'a, T, const N: usize>(
+    body: &'a [u8],
+    names: [&str; N],
+    success: impl FnOnce([Option<&'a RawValue>; N]) -> Result<T, Reason>,
+) -> Result<Report<T>, ParseError> {
     let text = json::text(body)?;
-    members(text)
-        .and_then(Members::into_event)
-        .map_err(|reason| json::unreadable(text, reason))
+    let read = || {
+        let envelope = Envelope::of(text)?;
+        let (task_id, code, msg) = envelope.head()?;
+        let members = envelope.data(names)?.once()?;
+        let outcome = if is_success(code) {
+            Ok(success(members)?)
+        } else {
+            Err(Failure::of(code))
+        };
+        Ok(Report {
+            task_id,
+            code,
+            msg,
+            outcome,
+        })
+    };
+    read().map_err(|reason: Reason| json::unreadable(text, reason))
 }
 
 /// The task's id in a callback, also in one that is no event but for its id. None where two readers
 /// could find two.
 pub(super) fn task_id(body: &[u8]) -> Option<String> {
-    let members = members(json::text(body).ok()?).ok()?;
-    if members.repeated_id {
+    let envelope = Envelope::of(json::text(body).ok()?).ok()?;
+    if envelope.repeated_id {
         return None;
     }
-    members.task_id().ok().map(Cow::into_owned)
+    envelope.task_id().ok().map(Cow::into_owned)
 }
 
-/// Why a JSON text is not this event. Without a word of what it says, since it is traced.
-type Reason = &'static str;
-
-/// The members that are read, as they stand in the text.
-///
-/// Each is kept raw, so that a megabyte of digits or half a surrogate pair matters only where its
-/// value does.
-#[derive(Default)]
-struct Members<'a> {
+/// What stands around the part that only one product has.
+pub(super) struct Envelope<'a> {
     code: Option<&'a RawValue>,
     msg: Option<&'a RawValue>,
     /// `task_id` and `taskId` of the root, then of `data`.
     ids: [Option<&'a RawValue>; 4],
-    video_url: Option<&'a RawValue>,
-    has_data: bool,
+    /// Where it is an object: of any other type it holds nothing.
+    data: Option<&'a RawValue>,
     repeated: bool,
     /// Whether one of those that are repeated holds an id.
     repeated_id: bool,
 }
 
-fn members(text: &str) -> Result<Members<'_>, Reason> {
-    let mut members = Members::default();
-    let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Object {
-        members: &mut members,
-        place: Place::Root,
-    })
-    .and_then(|()| json.end())
-    .map_err(|_| "it is no JSON object that can be read")?;
-    Ok(members)
-}
+impl<'a> Envelope<'a> {
+    pub(super) fn of(text: &'a str) -> Result<Self, Reason> {
+        let root = Members::of(text, ["code", "msg", "task_id", "taskId", "data"])?;
+        let [code, msg, root_id, root_camel_id, data] = root.values;
+        let data = data.filter(|data| is_object(data));
+        let inner = Members::of(data.map_or("{}", RawValue::get), ["task_id", "taskId"])?;
+        let [id, camel_id] = inner.values;
+        let [twice_code, twice_msg, ids_or_data @ ..] = root.repeated;
+        let repeated_id = ids_or_data.contains(&true) || inner.repeated.contains(&true);
+        Ok(Self {
+            code,
+            msg,
+            ids: [root_id, root_camel_id, id, camel_id],
+            data,
+            repeated: repeated_id || twice_code || twice_msg,
+            repeated_id,
+        })
+    }
 
-impl Members<'_> {
-    fn into_event(self) -> Result<MusicVideo, Reason> {
+    /// The task's id, the code, and the words.
+    pub(super) fn head(&self) -> Result<(String, i64, String), Reason> {
         if self.repeated {
-            return Err("a member that is read is given twice");
+            return Err(TWICE);
         }
         let code = self.code.and_then(integer).ok_or("no usable code")?;
         let task_id = self.task_id()?.into_owned();
-        let outcome = if is_success(code) {
-            let video_url = self.video_url.and_then(string);
-            let video_url = video_url.filter(|url| !url.is_empty());
-            Outcome::Succeeded {
-                video_url: video_url
-                    .ok_or("a success without a video_url")?
-                    .into_owned(),
-            }
-        } else {
-            Outcome::Failed(Failure::of(code))
-        };
-        Ok(MusicVideo {
-            task_id,
-            code,
-            msg: self.msg.and_then(string).unwrap_or_default().into_owned(),
-            outcome,
-        })
+        let msg = self.msg.and_then(string).unwrap_or_default().into_owned();
+        Ok((task_id, code, msg))
+    }
+
+    /// Members of `data`.
+    pub(super) fn data<const N: usize>(&self, names: [&str; N]) -> Result<Members<'a, N>, Reason> {
+        Members::of(self.data.map_or("{}", RawValue::get), names)
     }
 
     /// The one id, however often it is given.
@@ -100,106 +121,77 @@ impl Members<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    Root,
-    Data,
+const TWICE: Reason = "a member that is read is given twice";
+
+/// The members of one object that are read, as they stand in the text.
+///
+/// Each is kept raw, so that a megabyte of digits or half a surrogate pair matters only where its
+/// value does.
+pub(super) struct Members<'a, const N: usize> {
+    values: [Option<&'a RawValue>; N],
+    repeated: [bool; N],
 }
 
-/// Puts what an object holds into its members.
-struct Object<'m, 'a> {
-    members: &'m mut Members<'a>,
-    place: Place,
+impl<'a, const N: usize> Members<'a, N> {
+    pub(super) fn of(text: &'a str, names: [&str; N]) -> Result<Self, Reason> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let members = json
+            .deserialize_map(Named(names))
+            .and_then(|members| json.end().map(|()| members));
+        members.map_err(|_| "it is no JSON object that can be read")
+    }
+
+    /// The members, none of which is given twice.
+    pub(super) fn once(self) -> Result<[Option<&'a RawValue>; N], Reason> {
+        if self.repeated.contains(&true) {
+            return Err(TWICE);
+        }
+        Ok(self.values)
+    }
 }
 
-impl<'a> Visitor<'a> for Object<'_, 'a> {
-    type Value = ();
+/// The names of the members that are read.
+struct Named<'n, const N: usize>([&'n str; N]);
+
+impl<'a, const N: usize> Visitor<'a> for Named<'_, N> {
+    type Value = Members<'a, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let members = self.members;
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Members {
+            values: [None; N],
+            repeated: [false; N],
+        };
         while let Some(name) = map.next_key::<&RawValue>()? {
             let name = string(name);
-            let slot = match (self.place, name.as_deref()) {
-                (Place::Root, Some("code")) => &mut members.code,
-                (Place::Root, Some("msg")) => &mut members.msg,
-                (Place::Root, Some("task_id")) => &mut members.ids[0],
-                (Place::Root, Some("taskId")) => &mut members.ids[1],
-                (Place::Data, Some("task_id")) => &mut members.ids[2],
-                (Place::Data, Some("taskId")) => &mut members.ids[3],
-                (Place::Data, Some("video_url")) => &mut members.video_url,
-                (Place::Root, Some("data")) if !members.has_data => {
-                    members.has_data = true;
-                    map.next_value_seed(Object {
-                        members,
-                        place: Place::Data,
-                    })?;
-                    continue;
-                }
-                (Place::Root, Some("data")) => {
-                    members.repeated = true;
-                    members.repeated_id = true;
+            let place = self
+                .0
+                .iter()
+                .position(|known| name.as_deref() == Some(known));
+            match place {
+                None => {
                     map.next_value::<IgnoredAny>()?;
-                    continue;
                 }
-                _ => {
+                Some(place) if members.values[place].is_some() => {
+                    members.repeated[place] = true;
                     map.next_value::<IgnoredAny>()?;
-                    continue;
                 }
-            };
-            if slot.replace(map.next_value()?).is_some() {
-                members.repeated = true;
-                members.repeated_id |= matches!(name.as_deref(), Some("task_id" | "taskId"));
+                Some(place) => members.values[place] = Some(map.next_value()?),
             }
         }
-        Ok(())
-    }
-
-    // A `data` of any other type holds nothing.
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
+        Ok(members)
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Object<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
+pub(super) fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
 }
 
 /// The value as text, if it is a string without half a surrogate pair.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         serde_json::from_str(raw.get()).ok().map(Cow::Owned)
@@ -214,4 +206,10 @@ fn integer(raw: &RawValue) -> Option<i64> {
         Some(text) => text.parse().ok(),
         None => raw.get().parse().ok(),
     }
+}
+
+/// The value as text, if it is a string and not empty.
+pub(super) fn text(raw: Option<&RawValue>) -> Option<String> {
+    let text = raw.and_then(string).filter(|text| !text.is_empty());
+    text.map(Cow::into_owned)
 }

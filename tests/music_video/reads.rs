@@ -130,6 +130,8 @@ fn data_may_hold_nothing_when_the_id_stands_beside_it() {
         "-1",
         "1.5",
         "18446744073709551615",
+        "1e999",
+        r#""\ud83d""#,
     ] {
         let event = read(format!(r#"{{"code":500,"task_id":"t","data":{data}}}"#));
         assert_eq!(event, MusicVideo::failed("t", 500, ""), "{data}");
