@@ -14,13 +14,22 @@
 //! }
 //! # Ok::<(), tower_callback::event::ParseError>(())
 //! ```
+//!
+//! The other products of the same provider call in the same way, and have events of their own:
+//! [`Music`], [`Lyrics`], [`Wav`], [`VocalSeparation`], [`Cover`] and [`Midi`]. [`AnyCallback`] is for an
+//! endpoint at which all of them arrive.
 
 mod encode;
 mod event;
+mod family;
 mod kie;
 mod parse;
 
 pub use self::{
     event::{Failure, MusicVideo, Outcome},
+    family::{
+        AnyCallback, Cover, Instrument, Lyrics, LyricsVersion, Midi, Music, MusicStage, Note,
+        Score, Stems, Track, Tracks, UnknownCallback, VocalSeparation, Wav,
+    },
     kie::KieSignature,
 };

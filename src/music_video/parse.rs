@@ -130,6 +130,8 @@ const TWICE: Reason = "a member that is read is given twice";
 pub(super) struct Members<'a, const N: usize> {
     values: [Option<&'a RawValue>; N],
     repeated: [bool; N],
+    /// Whether there are any others.
+    pub(super) others: bool,
 }
 
 impl<'a, const N: usize> Members<'a, N> {
@@ -164,6 +166,7 @@ impl<'a, const N: usize> Visitor<'a> for Named<'_, N> {
         let mut members = Members {
             values: [None; N],
             repeated: [false; N],
+            others: false,
         };
         while let Some(name) = map.next_key::<&RawValue>()? {
             let name = string(name);
@@ -173,6 +176,7 @@ impl<'a, const N: usize> Visitor<'a> for Named<'_, N> {
                 .position(|known| name.as_deref() == Some(known));
             match place {
                 None => {
+                    members.others = true;
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(place) if members.values[place].is_some() => {
@@ -212,4 +216,27 @@ fn integer(raw: &RawValue) -> Option<i64> {
 pub(super) fn text(raw: Option<&RawValue>) -> Option<String> {
     let text = raw.and_then(string).filter(|text| !text.is_empty());
     text.map(Cow::into_owned)
+}
+
+/// The value as a finite number, given as a number or as text.
+pub(super) fn number(raw: Option<&RawValue>) -> Option<f64> {
+    let raw = raw?;
+    let number: f64 = match string(raw) {
+        Some(text) => text.parse().ok()?,
+        None => raw.get().parse().ok()?,
+    };
+    number.is_finite().then_some(number)
+}
+
+/// The elements of a list, each made by `element`. Nothing and `null` are an empty list.
+pub(super) fn list<'a, T>(
+    raw: Option<&'a RawValue>,
+    element: impl FnMut(&'a RawValue) -> Result<T, Reason>,
+) -> Result<Vec<T>, Reason> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok(Vec::new());
+    };
+    let elements: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| "a member that is no list")?;
+    elements.into_iter().map(element).collect()
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod family;
 mod key;
 mod laws;
 mod reads;
@@ -16,13 +17,17 @@ use tower_callback::{
     music_video::{MusicVideo, Outcome},
 };
 
-fn parse(body: impl AsRef<[u8]>) -> Result<MusicVideo, ParseError> {
+fn parse_as<E: Event>(body: impl AsRef<[u8]>) -> Result<E, ParseError> {
     let headers = HeaderMap::new();
-    MusicVideo::parse(&Callback::new(
+    E::parse(&Callback::new(
         body.as_ref(),
         SystemTime::UNIX_EPOCH,
         &headers,
     ))
+}
+
+fn parse(body: impl AsRef<[u8]>) -> Result<MusicVideo, ParseError> {
+    parse_as(body)
 }
 
 #[track_caller]
