@@ -17,6 +17,11 @@ fn replay(target: &str, law: fn(&[u8])) {
 }
 
 #[test]
+fn every_input_of_the_corpus_of_any_callback_keeps_the_laws() {
+    replay("any_callback", tower_callback_fuzz::any_callback);
+}
+
+#[test]
 fn every_input_of_the_corpus_of_event_parse_keeps_the_laws() {
     replay("event_parse", tower_callback_fuzz::event_parse);
 }
