@@ -19,6 +19,20 @@ use crate::{
 /// An endpoint for each product is better where you can have it: then you know what a callback is about
 /// by where it arrives, and nothing has to be guessed.
 ///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_callback::{Callback, Event, music_video::AnyCallback};
+///
+/// let body = br#"{"code":200,"msg":"success","data":{"task_id":"t-1","audioWavUrl":"https://example.com/a.wav"}}"#;
+/// let headers = http::HeaderMap::new();
+/// match AnyCallback::parse(&Callback::new(body, SystemTime::now(), &headers))? {
+///     AnyCallback::Wav(wav) => assert_eq!(wav.outcome.as_deref(), Ok("https://example.com/a.wav")),
+///     AnyCallback::Unknown(unknown) => println!("{}: {}", unknown.task_id, unknown.json),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok::<(), tower_callback::event::ParseError>(())
+/// ```
+///
 /// # How it is recognised
 ///
 /// By the names of the members of `data`, whatever their values; never by `msg`, and never by how the

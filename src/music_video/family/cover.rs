@@ -7,9 +7,10 @@ use crate::{
 
 /// The end of a cover for a piece of music.
 ///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has the same
-/// key and ranks: the task's id, a failure 0 and a success 1. A success
-/// without an image is refused.
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has
+/// the same key and ranks: the task's id, a failure 0 and a success 1.
+///
+/// A success without an image is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Cover {

@@ -10,39 +10,12 @@ use crate::{
     },
 };
 
-/// One version of the lyrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct LyricsVersion {
-    /// The lyrics themselves.
-    pub text: Option<String>,
-    /// The title that goes with them.
-    pub title: Option<String>,
-    /// `complete` or `failed`: one of several versions may fail alone.
-    pub status: Option<String>,
-    /// Why this one failed: `errorMessage` or, at a sibling, `error_message`.
-    pub error_message: Option<String>,
-}
-
-impl LyricsVersion {
-    fn read(raw: &RawValue) -> Result<Self, Reason> {
-        let names = ["text", "title", "status", "errorMessage", "error_message"];
-        let members = parse::Members::of(raw.get(), names)?.once()?;
-        let [text, title, status, message, sibling] = members.map(parse::text);
-        Ok(Self {
-            text,
-            title,
-            status,
-            error_message: message.or(sibling),
-        })
-    }
-}
-
 /// The end of a lyrics task.
 ///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has the same
-/// key and ranks: the task's id, a failure 0 and a success 1. A success
-/// without a text is refused.
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has
+/// the same key and ranks: the task's id, a failure 0 and a success 1.
+///
+/// A success without a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Lyrics {
@@ -79,5 +52,33 @@ impl Event for Lyrics {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.task_id)
+    }
+}
+
+/// One version of the lyrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LyricsVersion {
+    /// The lyrics themselves.
+    pub text: Option<String>,
+    /// The title that goes with them.
+    pub title: Option<String>,
+    /// `complete` or `failed`: one of several versions may fail alone.
+    pub status: Option<String>,
+    /// Why this one failed: `errorMessage` or, at a sibling, `error_message`.
+    pub error_message: Option<String>,
+}
+
+impl LyricsVersion {
+    fn read(raw: &RawValue) -> Result<Self, Reason> {
+        let names = ["text", "title", "status", "errorMessage", "error_message"];
+        let members = parse::Members::of(raw.get(), names)?.once()?;
+        let [text, title, status, message, sibling] = members.map(parse::text);
+        Ok(Self {
+            text,
+            title,
+            status,
+            error_message: message.or(sibling),
+        })
     }
 }

@@ -10,6 +10,56 @@ use crate::{
     },
 };
 
+/// The end of a MIDI task.
+///
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has
+/// the same key and ranks: the task's id, a failure 0 and a success 1.
+///
+/// A success without a list of instruments is refused; the list may be empty, when none was heard.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Midi {
+    /// The task, as the provider named it when it was submitted.
+    pub task_id: String,
+    /// The provider's code, which decides the [outcome](Self::outcome).
+    pub code: i64,
+    /// The provider's words, in its language. Empty if it had none.
+    pub msg: String,
+    /// What was heard, or why there is nothing.
+    pub outcome: Result<Score, Failure>,
+}
+
+impl Event for Midi {
+    fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
+        let report = parse::report(
+            callback.body(),
+            ["state", "instruments"],
+            |[state, instruments]| {
+                let instruments = instruments.filter(|list| list.get() != "null");
+                let instruments = instruments.ok_or("a success without instruments")?;
+                Ok(Score {
+                    state: parse::text(state),
+                    instruments: parse::list(Some(instruments), Instrument::read)?,
+                })
+            },
+        )?;
+        Ok(Self {
+            task_id: report.task_id,
+            code: report.code,
+            msg: report.msg,
+            outcome: report.outcome,
+        })
+    }
+
+    fn key(&self) -> Result<EventKey, InvalidKey> {
+        super::end(&self.task_id, self.outcome.is_ok())
+    }
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.task_id)
+    }
+}
+
 /// What was heard.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -65,54 +115,5 @@ impl Note {
             end,
             velocity,
         })
-    }
-}
-
-/// The end of a MIDI task.
-///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has the same
-/// key and ranks: the task's id, a failure 0 and a success 1. A success
-/// without a list of instruments is refused; the list may be empty, when none was heard.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Midi {
-    /// The task, as the provider named it when it was submitted.
-    pub task_id: String,
-    /// The provider's code, which decides the [outcome](Self::outcome).
-    pub code: i64,
-    /// The provider's words, in its language. Empty if it had none.
-    pub msg: String,
-    /// What was heard, or why there is nothing.
-    pub outcome: Result<Score, Failure>,
-}
-
-impl Event for Midi {
-    fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
-        let report = parse::report(
-            callback.body(),
-            ["state", "instruments"],
-            |[state, instruments]| {
-                let instruments = instruments.filter(|list| list.get() != "null");
-                let instruments = instruments.ok_or("a success without instruments")?;
-                Ok(Score {
-                    state: parse::text(state),
-                    instruments: parse::list(Some(instruments), Instrument::read)?,
-                })
-            },
-        )?;
-        Ok(Self {
-            task_id: report.task_id,
-            code: report.code,
-            msg: report.msg,
-            outcome: report.outcome,
-        })
-    }
-
-    fn key(&self) -> Result<EventKey, InvalidKey> {
-        super::end(&self.task_id, self.outcome.is_ok())
-    }
-
-    fn subject(&self) -> Option<&str> {
-        Some(&self.task_id)
     }
 }

@@ -10,6 +10,73 @@ use crate::{
     },
 };
 
+/// What a music task has come to: a stage, or its end.
+///
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance. The code
+/// alone decides whether it is a success; `callbackType` then says of which stage. A success is refused
+/// without a stage that is known, and at the end also without a track that can be heard.
+///
+/// # Keys and ranks
+///
+/// One task calls several times, and no call may hide another one. So each stage on the way has a key
+/// of its own, `{task_id}/text` and `{task_id}/first`, and comes once. The end has the task's id, as with
+/// every other product: a failure has rank 0 and a success 1, so that a task never fails after its
+/// success. Whatever stage a failure names, it is the end of the task.
+///
+/// Stages are events apart: they may be handled at the same time, and `first` after `complete`. What
+/// `first` brought comes again in `complete`, where the [id](Track::id) of a track says that it is the
+/// same. If only the end counts, let the handler return `Ok` for the others.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Music {
+    /// The task, as the provider named it when it was submitted.
+    pub task_id: String,
+    /// The provider's code, which decides the [outcome](Self::outcome).
+    pub code: i64,
+    /// The provider's words, in its language. Empty if it had none.
+    pub msg: String,
+    /// What there is, or why there will be nothing.
+    pub outcome: Result<Tracks, Failure>,
+}
+
+impl Event for Music {
+    fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
+        let report = parse::report(
+            callback.body(),
+            ["callbackType", "data"],
+            |[stage, tracks]| {
+                let stage = MusicStage::read(stage).ok_or("a success of no known stage")?;
+                let tracks = parse::list(tracks, Track::read)?;
+                let heard = tracks.iter().any(|track| track.audio_url.is_some());
+                if stage == MusicStage::Complete && !heard {
+                    return Err("a success without an audio_url");
+                }
+                Ok(Tracks { stage, tracks })
+            },
+        )?;
+        Ok(Self {
+            task_id: report.task_id,
+            code: report.code,
+            msg: report.msg,
+            outcome: report.outcome,
+        })
+    }
+
+    fn key(&self) -> Result<EventKey, InvalidKey> {
+        match &self.outcome {
+            Ok(tracks) => match tracks.stage.interim() {
+                Some(stage) => super::interim(&self.task_id, stage),
+                None => super::end(&self.task_id, true),
+            },
+            Err(_) => super::end(&self.task_id, false),
+        }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.task_id)
+    }
+}
+
 /// How far a task has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -118,72 +185,5 @@ impl Track {
                 .or_else(|| Some(created.filter(digits)?.get().to_owned())),
             duration: parse::number(duration),
         })
-    }
-}
-
-/// What a music task has come to: a stage, or its end.
-///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance. The code
-/// alone decides whether it is a success; `callbackType` then says of which stage. A success is refused
-/// without a stage that is known, and at the end also without a track that can be heard.
-///
-/// # Keys and ranks
-///
-/// One task calls several times, and no call may hide another one. So each stage on the way has a key
-/// of its own, `{task_id}/text` and `{task_id}/first`, and comes once. The end has the task's id, as with
-/// every other product: a failure has rank 0 and a success 1, so that a task never fails after its
-/// success. Whatever stage a failure names, it is the end of the task.
-///
-/// Stages are events apart: they may be handled at the same time, and `first` after `complete`. What
-/// `first` brought comes again in `complete`, where the [id](Track::id) of a track says that it is the
-/// same. If only the end counts, let the handler return `Ok` for the others.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Music {
-    /// The task, as the provider named it when it was submitted.
-    pub task_id: String,
-    /// The provider's code, which decides the [outcome](Self::outcome).
-    pub code: i64,
-    /// The provider's words, in its language. Empty if it had none.
-    pub msg: String,
-    /// What there is, or why there will be nothing.
-    pub outcome: Result<Tracks, Failure>,
-}
-
-impl Event for Music {
-    fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
-        let report = parse::report(
-            callback.body(),
-            ["callbackType", "data"],
-            |[stage, tracks]| {
-                let stage = MusicStage::read(stage).ok_or("a success of no known stage")?;
-                let tracks = parse::list(tracks, Track::read)?;
-                let heard = tracks.iter().any(|track| track.audio_url.is_some());
-                if stage == MusicStage::Complete && !heard {
-                    return Err("a success without an audio_url");
-                }
-                Ok(Tracks { stage, tracks })
-            },
-        )?;
-        Ok(Self {
-            task_id: report.task_id,
-            code: report.code,
-            msg: report.msg,
-            outcome: report.outcome,
-        })
-    }
-
-    fn key(&self) -> Result<EventKey, InvalidKey> {
-        match &self.outcome {
-            Ok(tracks) => match tracks.stage.interim() {
-                Some(stage) => super::interim(&self.task_id, stage),
-                None => super::end(&self.task_id, true),
-            },
-            Err(_) => super::end(&self.task_id, false),
-        }
-    }
-
-    fn subject(&self) -> Option<&str> {
-        Some(&self.task_id)
     }
 }

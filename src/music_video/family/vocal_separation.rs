@@ -10,36 +10,12 @@ use crate::{
     },
 };
 
-/// The parts into which a track was separated. What is in them depends on how it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Stems {
-    /// Where the vocals are, for a limited time.
-    pub vocal_url: Option<String>,
-    /// Where everything but the vocals is.
-    pub instrumental_url: Option<String>,
-    /// The whole `vocal_removal_info`, as JSON: one URL per instrument, where that was asked for.
-    pub json: String,
-}
-
-impl Stems {
-    fn read(info: &RawValue) -> Result<Self, Reason> {
-        let names = ["vocal_url", "instrumental_url"];
-        let members = parse::Members::of(info.get(), names)?.once()?;
-        let [vocal_url, instrumental_url] = members.map(parse::text);
-        Ok(Self {
-            vocal_url,
-            instrumental_url,
-            json: info.get().to_owned(),
-        })
-    }
-}
-
 /// The end of a separation of vocals from the rest.
 ///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has the same
-/// key and ranks: the task's id, a failure 0 and a success 1. A success
-/// without `vocal_removal_info` is refused.
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has
+/// the same key and ranks: the task's id, a failure 0 and a success 1.
+///
+/// A success without `vocal_removal_info` is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct VocalSeparation {
@@ -73,5 +49,30 @@ impl Event for VocalSeparation {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.task_id)
+    }
+}
+
+/// The parts into which a track was separated. What is in them depends on how it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Stems {
+    /// Where the vocals are, for a limited time.
+    pub vocal_url: Option<String>,
+    /// Where everything but the vocals is.
+    pub instrumental_url: Option<String>,
+    /// The whole `vocal_removal_info`, as JSON: one URL per instrument, where that was asked for.
+    pub json: String,
+}
+
+impl Stems {
+    fn read(info: &RawValue) -> Result<Self, Reason> {
+        let names = ["vocal_url", "instrumental_url"];
+        let members = parse::Members::of(info.get(), names)?.once()?;
+        let [vocal_url, instrumental_url] = members.map(parse::text);
+        Ok(Self {
+            vocal_url,
+            instrumental_url,
+            json: info.get().to_owned(),
+        })
     }
 }

@@ -7,8 +7,10 @@ use crate::{
 
 /// The end of a conversion to WAV.
 ///
-/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has the same
-/// key and ranks: the task's id, a failure 0 and a success 1. A success without a URL is refused.
+/// It is read like a [`MusicVideo`](crate::music_video::MusicVideo), with the same tolerance, and has
+/// the same key and ranks: the task's id, a failure 0 and a success 1.
+///
+/// A success without a URL is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Wav {
