@@ -4,21 +4,35 @@ use std::{borrow::Cow, fmt};
 
 use http::{Request, Uri};
 
-/// A URI without the values of its query parameters, for an access log.
+/// A URI without the values of its query parameters, and without the last segment of its path where
+/// that looks like a token, for an access log.
 ///
 /// Whoever gives out a callback URL with a secret in it must keep that URL out of his logs, and the
-/// usual ones print it. This is [`Redaction::new`], applied to one URI; where the secret is a
-/// segment of the path, or only some parameters are secret, build a [`Redaction`].
+/// usual ones print it.
 ///
 /// ```
 /// use tower_callback::redact;
 ///
 /// let uri = "/music-video-callback?token=a-secret&page=2".parse()?;
 /// assert_eq!(redact(&uri), "/music-video-callback?token=***&page=***");
+/// let uri = "/music-video-callback/Ck6Wc9cAq5Xs1nZt7eRj0vLp".parse()?;
+/// assert_eq!(redact(&uri), "/music-video-callback/***");
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
+///
+/// # Security
+///
+/// What looks like a token is a guess: 16 characters or more, all of them letters, digits or one of
+/// `-._~%+=`, and among them a digit or a capital letter. A shorter token, one of small letters
+/// alone, and one that is not the last segment are shown; a UUID, or a long name with a number in
+/// it, is left out though it is no secret. Where the secret is a segment of the path, build a
+/// [`Redaction`], which is told where it is and guesses nothing.
 pub fn redact(uri: &Uri) -> String {
-    Redaction::new().redact(uri)
+    let rules = Redaction {
+        tokens: true,
+        ..Redaction::new()
+    };
+    rules.redact(uri)
 }
 
 /// What is left out of a URI before it is logged, and a span maker for the trace layer of
@@ -49,6 +63,8 @@ pub struct Redaction {
     parameters: Option<Vec<String>>,
     below: Vec<String>,
     last_segment: bool,
+    /// Leaves out the last segment where it looks like a token.
+    tokens: bool,
 }
 
 /// What stands for a secret.
@@ -123,10 +139,10 @@ impl Redaction {
             .iter()
             .filter_map(|mount| end_of(mount, path))
             .min();
-        let last = self
-            .last_segment
-            .then(|| path.trim_end_matches('/').rfind('/').map(|slash| slash + 1))
-            .flatten();
+        let path_end = path.trim_end_matches('/');
+        let last = path_end.rfind('/').map(|slash| slash + 1);
+        let last =
+            last.filter(|last| self.last_segment || self.tokens && is_token(&path_end[*last..]));
         // A path of slashes alone has nothing to hide.
         let from = below.into_iter().chain(last).min()?;
         path[from..].contains(|c| c != '/').then_some(from)
@@ -176,6 +192,14 @@ impl fmt::Display for Redacted<'_> {
         }
         Ok(())
     }
+}
+
+/// What looks like a token.
+fn is_token(segment: &str) -> bool {
+    let of_token = |b: u8| b.is_ascii_alphanumeric() || b"-._~%+=".contains(&b);
+    segment.len() >= 16
+        && segment.bytes().all(of_token)
+        && (segment.bytes()).any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
 }
 
 /// What nobody takes for something else than a parameter's name.

@@ -84,7 +84,8 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
     }
 
     /// How long a lease lasts when nobody extends it: 60 s by default. It is extended every third of
-    /// that; what a dead process held is handled elsewhere after that.
+    /// that, so a store may be away for 40 s before a lease is lost; what a dead process held is
+    /// handled elsewhere after that, and a minute more is little beside what a render takes.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.plan.worker.lease_ttl = ttl;
         self
@@ -97,8 +98,9 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         self
     }
 
-    /// How often an idle worker looks into the store: every second by default. What arrives in this
-    /// process wakes it at once.
+    /// How often an idle worker looks into the store: every second by default, since an empty lease
+    /// costs a store next to nothing and a person hardly sees a second. What arrives in this process
+    /// wakes it at once.
     pub fn idle_poll(mut self, interval: Duration) -> Self {
         self.plan.worker.idle_poll = interval;
         self
@@ -112,13 +114,15 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
     }
 
     /// After how many expired leases an event is given up, because its handler seems to end the
-    /// process: 5 by default.
+    /// process: 5 by default, since deployments and machines that fail end a lease once or twice
+    /// without the event's doing, and each more may cost the process once more.
     pub fn suspect_limit(mut self, expiries: u32) -> Self {
         self.plan.worker.suspect_limit = expiries;
         self
     }
 
-    /// How long the store keeps what is settled. See [`Retention`] for the defaults.
+    /// How long the store keeps what is settled, for all endpoints that share it: give them the same.
+    /// See [`Retention`] for the defaults.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.plan.worker.retention = retention;
         self

@@ -107,7 +107,7 @@ impl Disposition {
         }
     }
 
-    /// The word for traces and metrics labels.
+    /// The word for traces.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stored => "stored",

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::sync::Semaphore;
 
-use super::{FrontSettings, NotReady, Sink, log::LogLimit};
+use super::{
+    FrontSettings, NotReady, Sink,
+    log::{LogLimit, LogLimits},
+};
 use crate::{Clock, liveness::Liveness, store::Queue, verify::Verify};
 
 /// One endpoint's front: what all its requests share.
@@ -24,7 +27,7 @@ pub(crate) struct Endpoint {
     pub(super) unproven_bodies: Semaphore,
     pub(super) unproven_log: LogLimit,
     pub(super) panic_log: LogLimit,
-    pub(super) retiring_log: LogLimit,
+    pub(super) retiring_log: LogLimits,
     /// Of the worker in this process, if there is one.
     liveness: Option<Liveness>,
 }
@@ -49,7 +52,7 @@ impl Endpoint {
             unproven_bodies: Semaphore::new(settings.unproven_bodies),
             unproven_log: LogLimit::default(),
             panic_log: LogLimit::default(),
-            retiring_log: LogLimit::default(),
+            retiring_log: LogLimits::default(),
             settings,
             clock,
             liveness,

@@ -10,12 +10,8 @@ impl Endpoint {
         for label in verified.labels() {
             tracing::debug!(endpoint, label, "callback proven");
         }
-        let mut retiring = verified.retiring().peekable();
-        if retiring.peek().is_none() {
-            return;
-        }
-        if let Some(held_back) = self.retiring_log.pass() {
-            for label in retiring {
+        for label in verified.retiring() {
+            if let Some(held_back) = self.retiring_log.pass(label) {
                 tracing::warn!(
                     endpoint,
                     label,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{MusicVideo, Outcome};
+use super::{MusicVideo, Outcome, event::is_success};
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -18,9 +18,18 @@ struct Data<'a> {
     video_url: Option<&'a str>,
 }
 
+/// The event's code, unless the outcome says something else.
+fn code(event: &MusicVideo) -> i64 {
+    match event.outcome {
+        Outcome::Succeeded { .. } if is_success(event.code) => event.code,
+        Outcome::Succeeded { .. } => 200,
+        Outcome::Failed(failure) => failure.code(),
+    }
+}
+
 pub(super) fn encode(event: &MusicVideo) -> Bytes {
     let envelope = Envelope {
-        code: event.code,
+        code: code(event),
         msg: &event.msg,
         data: Data {
             task_id: &event.task_id,

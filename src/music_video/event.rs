@@ -44,6 +44,9 @@ pub struct MusicVideo {
 }
 
 /// How a task ended.
+///
+/// Exhaustive: a task ends with a video or without one, and a handler is to say what it does in both
+/// cases. New reasons become a [`Failure`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The video is ready.
@@ -99,6 +102,9 @@ impl MusicVideo {
     }
 
     /// The JSON that a callback with this event would have brought.
+    ///
+    /// Where [`code`](Self::code) and [`outcome`](Self::outcome) were set to disagree, the outcome
+    /// counts: the code becomes 200, or that of the failure.
     pub fn encode(&self) -> Bytes {
         encode::encode(self)
     }
@@ -140,6 +146,17 @@ impl Failure {
             451 => Self::DownloadFailed,
             500 => Self::ServerError,
             other => Self::Other(other),
+        }
+    }
+
+    /// The code that tells of it. One that means success cannot, and becomes 500.
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::BadRequest => 400,
+            Self::DownloadFailed => 451,
+            Self::ServerError => 500,
+            Self::Other(code) if is_success(code) => 500,
+            Self::Other(code) => code,
         }
     }
 }

@@ -187,8 +187,9 @@ pub trait Store: Inbox {
         key: &[u8],
     ) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
 
-    /// Forgets what is older than the retention, in one bounded step. The worker calls it again while
-    /// [`Purged::more`] says so.
+    /// Forgets what is older than the retention, in one bounded step and in every queue: retention
+    /// belongs to the store, so whoever shares one over several workers or processes gives them the
+    /// same. The worker calls it again while [`Purged::more`] says so.
     ///
     /// # Errors
     ///

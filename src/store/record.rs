@@ -63,7 +63,7 @@ pub enum QueueKind {
 }
 
 impl QueueKind {
-    /// The word for databases, traces and metrics labels.
+    /// The word for databases and traces.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -145,6 +145,9 @@ impl fmt::Debug for NewRecord {
 }
 
 /// What became of an insert.
+///
+/// Exhaustive: whoever calls a store must know what to do with each answer, so a new one breaks the
+/// contract anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// The key is now this record's.
@@ -169,6 +172,8 @@ pub enum Inserted {
 }
 
 /// The state of a record.
+///
+/// Exhaustive: the states are the contract of a store, and a fifth would be another contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Waiting. Also a record whose lease has expired.

@@ -3,16 +3,24 @@
 use std::time::Duration;
 
 /// How long what is settled is kept, counted from settlement. Nothing pending is ever purged.
+///
+/// It belongs to the store, not to an endpoint: a purge goes through everything that the store has.
+/// The endpoints of one [`Worker`](crate::worker::Worker::with) purge with the longest of their
+/// retentions. Several workers or processes that share a store know nothing of each other, and the
+/// shortest of theirs counts: give all of them the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
     /// Bodies and meta of what is done: 7 days by default, enough to look into last week's complaint.
     pub bodies: Duration,
-    /// Hashed keys of what is done: 90 days by default. A repeat that comes later is a new event.
+    /// Hashed keys of what is done: 90 days by default. A repeat that comes later is a new event, so
+    /// this outlasts by far the days over which providers retry, and a quarter is also how long
+    /// somebody may take to send old callbacks again by hand. A key costs few bytes.
     pub keys: Duration,
     /// Dead letters: 30 days by default, enough for somebody to come back from holidays.
     pub dead: Duration,
-    /// What could not be read, counted from its arrival: 30 days by default.
+    /// What could not be read, counted from its arrival: 30 days by default, as for dead letters,
+    /// since somebody has to look at it, and may have to release a parser that can read it.
     pub quarantine: Duration,
 }
 
@@ -56,6 +64,16 @@ impl Retention {
     pub fn with_quarantine(mut self, quarantine: Duration) -> Self {
         self.quarantine = quarantine;
         self
+    }
+
+    /// The longer of both, of each kind.
+    pub(crate) fn longest(self, other: Self) -> Self {
+        Self {
+            bodies: self.bodies.max(other.bodies),
+            keys: self.keys.max(other.keys),
+            dead: self.dead.max(other.dead),
+            quarantine: self.quarantine.max(other.quarantine),
+        }
     }
 
     pub(crate) fn map(self, f: impl Fn(Duration) -> Duration) -> Self {

@@ -54,6 +54,8 @@ pub enum Action {
 }
 
 /// What became of a settlement.
+///
+/// Exhaustive: whoever settles must know what each answer says of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// It was done, or had been done under the same token.

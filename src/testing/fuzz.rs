@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::event::{Callback, Event, ParseError};
 
@@ -10,14 +10,18 @@ use crate::event::{Callback, Event, ParseError};
 /// `fuzz_target!(|body: &[u8]| tower_callback::testing::fuzz_event::<OrderPaid>(body));`
 ///
 /// - [`parse`](Event::parse) and [`key`](Event::key) do not panic,
-/// - they give the same answer for the same callback, whose header values are those of no request,
+/// - they give the same answer for the same callback,
 /// - [`subject`](Event::subject) does too.
+///
+/// The input is the body. Of an event that reads [headers](Event::HEADERS), the input begins with their
+/// values, each in a line of its own and in their order, and the body is what follows them. An empty
+/// line, and one that can be no header's value, leaves its header out.
 ///
 /// # Panics
 ///
 /// When a law is broken.
-pub fn fuzz_event<E: Event>(body: &[u8]) {
-    let headers = HeaderMap::new();
+pub fn fuzz_event<E: Event>(input: &[u8]) {
+    let (headers, body) = headers_and_body(E::HEADERS, input);
     let read = || {
         let callback = Callback::new(body, UNIX_EPOCH, &headers);
         match E::parse(&callback) {
@@ -33,6 +37,24 @@ pub fn fuzz_event<E: Event>(body: &[u8]) {
         first, second,
         "the event is read differently the second time"
     );
+}
+
+/// Takes the values of headers from the front of an input.
+fn headers_and_body<'a>(names: &[&str], mut input: &'a [u8]) -> (HeaderMap, &'a [u8]) {
+    let mut headers = HeaderMap::new();
+    for name in names {
+        let (line, rest) = match input.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (&input[..end], &input[end + 1..]),
+            None => (input, &[][..]),
+        };
+        input = rest;
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_bytes(line);
+        if let (Ok(name), Ok(value), false) = (name, value, line.is_empty()) {
+            headers.append(name, value);
+        }
+    }
+    (headers, input)
 }
 
 #[cfg(test)]
@@ -76,5 +98,49 @@ mod tests {
     #[should_panic(expected = "read differently")]
     fn a_key_that_changes_is_found() {
         fuzz_event::<Moody>(b"");
+    }
+
+    struct Labelled;
+
+    impl Event for Labelled {
+        const HEADERS: &'static [&'static str] = &["webhook-id", "webhook-kind"];
+
+        fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
+            let header = |name: &str| callback.headers().get(name).map(HeaderValue::as_bytes);
+            match (
+                header("webhook-id"),
+                header("webhook-kind"),
+                callback.body(),
+            ) {
+                (Some(b"7"), Some(b"paid"), b"body\n2") => panic!("all three were read"),
+                (None, Some(b"\xff"), b"") => panic!("the second alone was read"),
+                _ => Err(ParseError::unprocessable("something is missing")),
+            }
+        }
+        fn key(&self) -> Result<EventKey, InvalidKey> {
+            EventKey::new("labelled")
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "all three were read")]
+    fn the_headers_that_an_event_reads_come_from_the_input_before_the_body() {
+        fuzz_event::<Labelled>(b"7\npaid\nbody\n2");
+    }
+
+    #[test]
+    #[should_panic(expected = "the second alone was read")]
+    fn a_header_can_be_missing_and_the_body_empty() {
+        fuzz_event::<Labelled>(b"\n\xff");
+    }
+
+    #[test]
+    fn what_can_be_no_headers_value_leaves_it_out() {
+        for input in [&b""[..], b"\n", b"\0\n\x7f\nbody", b"7\n\nbody\n2"] {
+            fuzz_event::<Labelled>(input);
+        }
+        let (headers, body) = headers_and_body(Labelled::HEADERS, b"\0\n7\nbody");
+        assert_eq!((headers.len(), body), (1, &b"body"[..]));
+        assert_eq!(headers_and_body(&[], b"7\nbody").1, b"7\nbody");
     }
 }

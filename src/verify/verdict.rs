@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use super::Secret;
 
 /// What a proof answers.
+///
+/// Exhaustive: a new answer would be one that no combination of proofs knows how to join.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum Verdict {
@@ -119,7 +121,7 @@ fn agree(a: Option<String>, b: Option<String>) -> Result<Option<String>, ()> {
     }
 }
 
-/// Why a caller was refused, for traces and metrics. The caller is not told.
+/// Why a caller was refused, for traces. The caller is not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Refusal {
@@ -179,7 +181,7 @@ pub enum RefusalKind {
 }
 
 impl RefusalKind {
-    /// The word for traces and metrics labels.
+    /// The word for traces.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",

@@ -7,24 +7,20 @@ use super::{
     trouble::{Trouble, call},
     worker::Endpoint,
 };
-use crate::store::Store;
+use crate::store::{Retention, Store};
 
 const EVERY: Duration = Duration::from_secs(60);
 /// So that the workers of a fleet do not purge in step.
 const JITTER: Duration = Duration::from_secs(10);
 
 /// Purges every minute, in as many steps as it takes.
-pub(super) async fn run(endpoint: &Endpoint) -> Infallible {
+pub(super) async fn run(endpoint: &Endpoint, retention: &Retention) -> Infallible {
     let clock = &endpoint.clock;
-    let retention = endpoint
-        .settings
-        .retention
-        .map(|duration| clock.to_store(duration));
     let mut trouble = Trouble::new(EVERY);
     loop {
         clock.sleep(EVERY + part_of(JITTER, random())).await;
         loop {
-            match call(clock, EVERY, endpoint.store.purge(&retention)).await {
+            match call(clock, EVERY, endpoint.store.purge(retention)).await {
                 Ok(purged) if purged.more => tokio::task::yield_now().await,
                 Ok(_) => break,
                 Err(error) => {

@@ -18,6 +18,7 @@ use super::{
     settling::Outbox,
     worker::Endpoint,
 };
+use crate::store::Retention;
 
 /// What the loops of one endpoint share.
 pub(super) struct Run<'a> {
@@ -34,12 +35,23 @@ pub(super) struct Run<'a> {
     pub(super) stop: watch::Receiver<bool>,
 }
 
+/// What the endpoints of one worker share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) stop: watch::Receiver<bool>,
+    /// One permit for the whole worker.
+    pub(super) suspects: Arc<Semaphore>,
+    /// On the clock of the stores.
+    pub(super) retention: Retention,
+}
+
 /// Runs an endpoint until `stop` is true and what it had begun is settled or released.
-pub(super) async fn run(
-    endpoint: &Endpoint,
-    stop: watch::Receiver<bool>,
-    suspects: Arc<Semaphore>,
-) {
+pub(super) async fn run(endpoint: &Endpoint, shared: Shared) {
+    let Shared {
+        stop,
+        suspects,
+        retention,
+    } = shared;
     let settings = &endpoint.settings;
     let run = Run {
         endpoint,
@@ -65,7 +77,7 @@ pub(super) async fn run(
     tokio::select! {
         () = run.until_stopped() => {}
         never = run.settle() => match never {},
-        never = purge::run(endpoint) => match never {},
+        never = purge::run(endpoint, &retention) => match never {},
     }
 }
 

@@ -8,7 +8,7 @@ use super::{AnyHandler, WorkerSettings, run};
 use crate::{
     Clock,
     liveness::{Life, Liveness},
-    store::{AnyStore, Queue},
+    store::{AnyStore, Queue, Retention},
 };
 
 /// Handles what the service received: made by the builder, and to be run.
@@ -70,7 +70,12 @@ impl Worker {
     }
 
     /// One worker for the endpoints of both. They run side by side, each with its own settings, and
-    /// share one thing: at most one suspect (an event whose earlier lease expired) runs at a time.
+    /// share two things: at most one suspect (an event whose earlier lease expired) runs at a time,
+    /// and all of them purge with the longest of their [retentions](crate::store::Retention), of each
+    /// kind, since a purge goes through the whole store.
+    ///
+    /// Workers that are *not* put together and share a store, in this process or in others, need the
+    /// same retention: the shortest one forgets for all of them.
     pub fn with(mut self, other: Self) -> Self {
         self.endpoints.extend(other.endpoints);
         self
@@ -93,11 +98,15 @@ impl Worker {
             endpoint.liveness.set(Life::Running);
         }
         let (stop, stopped) = watch::channel(false);
-        let suspects = Arc::new(Semaphore::new(1));
+        let shared = run::Shared {
+            stop: stopped,
+            suspects: Arc::new(Semaphore::new(1)),
+            retention: longest_retention(&endpoints),
+        };
         let mut all = join_all(
             endpoints
                 .iter()
-                .map(|endpoint| run::run(endpoint, stopped.clone(), Arc::clone(&suspects))),
+                .map(|endpoint| run::run(endpoint, shared.clone())),
         );
         tokio::select! {
             () = &mut all => {}
@@ -135,6 +144,19 @@ impl Drop for Endpoint {
             "the worker {what}: events are received and not handled",
         );
     }
+}
+
+/// The longest retention among the endpoints, on the clock of the stores.
+fn longest_retention(endpoints: &[Endpoint]) -> Retention {
+    let on_stores_clock = |endpoint: &Endpoint| {
+        let retention = endpoint.settings.retention;
+        retention.map(|duration| endpoint.clock.to_store(duration))
+    };
+    endpoints
+        .iter()
+        .map(on_stores_clock)
+        .reduce(Retention::longest)
+        .unwrap_or_default()
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

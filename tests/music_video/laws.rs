@@ -1,7 +1,10 @@
 //! What holds for every callback.
 
 use proptest::prelude::*;
-use tower_callback::{event::ParseErrorKind, music_video::MusicVideo};
+use tower_callback::{
+    event::ParseErrorKind,
+    music_video::{Failure, MusicVideo, Outcome},
+};
 
 use super::{parse, read};
 
@@ -74,6 +77,24 @@ proptest! {
     #[test]
     fn what_is_encoded_is_read_back(event in event()) {
         prop_assert_eq!(read(event.encode()), event);
+    }
+
+    #[test]
+    fn an_event_whose_code_was_set_to_disagree_is_read_back_with_its_outcome(
+        event in event(),
+        code in prop_oneof![any::<i64>(), prop::sample::select(vec![0, 200, 400, 451, 500])],
+    ) {
+        let mut changed = event.clone();
+        changed.code = code;
+        let read = read(changed.encode());
+        prop_assert_eq!(&read.outcome, &event.outcome);
+    }
+
+    #[test]
+    fn a_failure_with_a_code_that_means_success_is_read_back_as_a_failure(code in 0..2_i64) {
+        let mut event = MusicVideo::failed("t", 400, "m");
+        event.outcome = Outcome::Failed(Failure::Other(code * 200));
+        prop_assert_eq!(read(event.encode()).outcome, Outcome::Failed(Failure::ServerError));
     }
 
     #[test]

@@ -42,6 +42,11 @@ use crate::clock::ManualClock;
 /// | [quarantine](Self::with_quarantine), of each endpoint | 10,000 | the oldest is dropped, and counted |
 /// | [bodies](Self::with_bodies) of what is done, and of what is dead | 10,000 each | the oldest loses its body |
 ///
+/// The numbers are for a process with some hundred MiB to spare: 100,000 pending events with bodies of
+/// 1 KiB are about 100 MiB, which at ten a second is an outage of almost three hours; a million
+/// remembered ones are 64 MiB, and more than a day of those ten a second; 10,000 bodies are enough to
+/// look into the last quarter of an hour, for 10 MiB each.
+///
 /// A remembered event takes at most 64 bytes beside its body. An upgrade is no new record: it finds
 /// its place in a full store too. A lease takes at most 1,024 records at once.
 ///

@@ -70,6 +70,8 @@ pub trait Fixture: Send + Sync + 'static {
 }
 
 /// What a clause found, when it was not broken.
+///
+/// Exhaustive: a clause that is neither kept nor out of place has panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The promise is kept.

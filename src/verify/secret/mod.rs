@@ -49,7 +49,7 @@ impl Secret {
         }
     }
 
-    /// Names the secret, for traces and metrics: `"2026-11"`.
+    /// Names the secret, for traces: `"2026-11"`.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Arc<str>>) -> Self {
         self.label = Some(label.into());

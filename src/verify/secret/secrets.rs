@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use zeroize::Zeroizing;
+
 use super::{Secret, SecretsError, source::Source};
 use crate::{error::BuildError, verify::RefusalKind};
 
@@ -73,12 +75,13 @@ impl Secrets {
     /// 2026-10  Yh2Tg4Dk9wQo5rNx1sJz7aVb3cPe6uMi  2026-12-01T00:00:00Z
     /// ```
     ///
-    /// A line with one word is a secret without a label.
+    /// A line with one word is a secret without a label. One whose secret is under 16 bytes and shorter
+    /// than its label is refused: the two seem to be swapped, and labels are traced.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, is larger than 64 KiB, holds no secret, or has a line that cannot
-    /// be read. The error names the line.
+    /// be read. The error names the line, and quotes nothing of it.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, SecretsError> {
         Self::load(Source::File(path.into()))
     }
@@ -218,9 +221,11 @@ impl From<&str> for Secrets {
     }
 }
 
+/// The string is wiped.
 impl From<String> for Secrets {
     fn from(secret: String) -> Self {
-        Secret::new(secret).into()
+        let secret = Zeroizing::new(secret);
+        Secret::new(secret.as_str()).into()
     }
 }
 

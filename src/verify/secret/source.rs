@@ -17,6 +17,9 @@ pub(super) enum Source {
 /// More than this is no file of secrets.
 const MAX: usize = 64 * 1024;
 
+/// A secret shorter than this may be a label.
+const SHORT: usize = 16;
+
 impl Source {
     pub(super) fn read(&self) -> Result<Vec<Secret>, SecretsError> {
         let text = match self {
@@ -102,6 +105,15 @@ fn parse(text: &[u8]) -> Result<Vec<Secret>, Unreadable> {
                 ));
             }
         };
+        if secret.label.as_ref().is_some_and(|label| {
+            let len = secret.key().len();
+            len < SHORT && len < label.len()
+        }) {
+            return Err(wrong(
+                "has a secret of under 16 bytes that is shorter than its label: the label comes first, \
+                 or else the secret would be traced",
+            ));
+        }
         if secrets.iter().any(|other| other.label == secret.label) {
             return Err(wrong(
                 "has the label of a line before: give each secret its own",
@@ -154,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_16_bytes_or_as_long_as_its_label_is_a_secret() {
+        for text in [
+            &b"a-label-that-is-quite-long sixteen---s3cret"[..],
+            b"label s3cre",
+            b"s3cret",
+        ] {
+            assert_eq!(parse(text).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_named_by_its_line_and_never_shown() {
         for (text, line, problem) in [
             (&b""[..], None, "no secret"),
@@ -163,6 +186,17 @@ mod tests {
             (b"a s3cret\na s3cret2", Some(2), "label of a line before"),
             (b"s3cret\ns3cret2", Some(2), "label of a line before"),
             (b"a s3cret\xff", Some(1), "UTF-8"),
+            (
+                b"a s3cret\nlong-s3cret 2026-11",
+                Some(2),
+                "label comes first",
+            ),
+            (b"long-s3cret 2026-11 1", Some(1), "label comes first"),
+            (
+                b"of-16-bytes-and-longer fifteen--s3cret",
+                Some(1),
+                "label comes first",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.line, line);

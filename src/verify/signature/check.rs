@@ -18,6 +18,18 @@ impl Signature {
                 ));
             }
         }
+        if self.id.is_none() && self.id_is_subject {
+            return Err(BuildError::new(
+                "Signature::id_is_subject",
+                "has no effect without an id that is signed: add `.id_header(…)`, or leave it out",
+            ));
+        }
+        if self.timestamp.is_some() && self.separator.is_empty() {
+            return Err(BuildError::new(
+                "Signature::separator",
+                "is empty, so digits could move between the signed time and the body",
+            ));
+        }
         if self.timestamp.is_some() && self.separator.contains(|c: char| c.is_ascii_digit()) {
             return Err(BuildError::new(
                 "Signature::separator",

@@ -75,6 +75,7 @@ pub struct Signature {
     encoding: Encoding,
     list: Option<char>,
     id: Option<String>,
+    id_is_subject: bool,
     timestamp: Option<Timestamp>,
     tolerance: Option<Duration>,
     signed_prefix: Option<String>,
@@ -99,6 +100,7 @@ impl Signature {
             encoding: Encoding::Hex,
             list: None,
             id: None,
+            id_is_subject: false,
             timestamp: None,
             tolerance: None,
             signed_prefix: None,
@@ -166,6 +168,17 @@ impl Signature {
         self
     }
 
+    /// The [signed id](Self::id_header) is the [subject](crate::Event::subject) of the event, and an
+    /// event that has another one, or none, is refused.
+    ///
+    /// For providers that sign the id of what the event is about: a task, an order. By default the
+    /// signed id is that of the message, which the body need not repeat, and is compared with nothing.
+    #[must_use]
+    pub fn id_is_subject(mut self) -> Self {
+        self.id_is_subject = true;
+        self
+    }
+
     /// A constant that is signed before everything else.
     #[must_use]
     pub fn signed_prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -173,8 +186,10 @@ impl Signature {
         self
     }
 
-    /// What is signed between constant, id, time and body: a full stop by default. It may be nothing,
-    /// unless an id is signed.
+    /// What is signed between constant, id, time and body: a full stop by default.
+    ///
+    /// It may be nothing unless an id or a time is signed, since bytes could move from the body into
+    /// them; with a time it has no digit, and with an id it is one character.
     #[must_use]
     pub fn separator(mut self, separator: impl Into<String>) -> Self {
         self.separator = separator.into();
@@ -233,6 +248,10 @@ impl Signature {
         if separator.is_empty() || id.windows(separator.len()).any(|part| part == separator) {
             return Err(RefusalKind::Malformed);
         }
+        // A subject is text.
+        if self.id_is_subject && str::from_utf8(id).is_err() {
+            return Err(RefusalKind::Malformed);
+        }
         Ok(id)
     }
 
@@ -241,6 +260,10 @@ impl Signature {
         text: &'a [u8],
         presented: &Presented<'_>,
     ) -> Result<&'a [u8], RefusalKind> {
+        // Digits could move from the body into the time.
+        if self.separator.is_empty() {
+            return Err(RefusalKind::Malformed);
+        }
         let signed = unix_seconds(text).ok_or(RefusalKind::Malformed)?;
         let tolerance = self.window();
         tolerance.admit(signed, presented.arrived()).map(|()| text)
@@ -305,7 +328,12 @@ impl Verify for Signature {
             .keys
             .verify(presented.arrived(), &signed, self.tags(&claim));
         match verified {
-            Ok(verified) => Verdict::Accept(verified),
+            Ok(verified) => Verdict::Accept(match claim.id {
+                Some(id) if self.id_is_subject => {
+                    verified.with_subject(String::from_utf8_lossy(id))
+                }
+                _ => verified,
+            }),
             Err(kind) => Verdict::Refuse(Refusal::new(kind, SIGNATURE)),
         }
     }

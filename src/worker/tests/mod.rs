@@ -28,7 +28,8 @@ use crate::{
     event::{InvalidKey, Meta, ParseError},
     liveness::{Life, Liveness},
     store::{
-        Action, AnyStore, Found, Inbox, Inserted, MemoryStore, NewRecord, Queue, State, Store,
+        Action, AnyStore, Found, Inbox, Inserted, MemoryStore, NewRecord, Queue, Retention, State,
+        Store,
     },
 };
 
@@ -87,6 +88,20 @@ impl Bench {
             wake: Arc::default(),
             liveness: Liveness::new(),
             settings: WorkerSettings::default(),
+        }
+    }
+
+    /// The same endpoint with another retention, and never run.
+    fn with_retention(&self, retention: Retention) -> Self {
+        let mut settings = self.settings;
+        settings.retention = retention;
+        Self {
+            hands: self.hands.clone(),
+            store: Arc::clone(&self.store),
+            queue: self.queue.clone(),
+            wake: Arc::clone(&self.wake),
+            liveness: Liveness::new(),
+            settings,
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use super::{probe::Mode, *};
-use crate::store::Retention;
 
 #[tokio::test]
 async fn a_store_that_cannot_lease_is_told_of_once_and_asked_again_ever_later() {
@@ -199,4 +198,35 @@ async fn the_store_is_purged_every_minute_or_so_until_nothing_is_left_to_purge()
         assert!(bench.store.saw().purges.len() >= purges + 3);
     }
     running.stop(&bench).await;
+}
+
+#[tokio::test]
+async fn of_endpoints_on_one_store_the_longer_retention_of_each_kind_wins() {
+    let bench = Bench::new();
+    let mut other = Bench::new();
+    other.hands = bench.hands.clone();
+    other.store = Arc::clone(&bench.store);
+    other.queue = Queue::events("others");
+    let short = Retention::default()
+        .with_keys(MINUTE * 10)
+        .with_bodies(MINUTE * 30);
+    let long = Retention::default()
+        .with_keys(MINUTE * 60)
+        .with_bodies(MINUTE * 5);
+    let longest = short.with_keys(MINUTE * 60);
+    for (first, second) in [(short, long), (long, short)] {
+        let (bench, other) = (bench.with_retention(first), other.with_retention(second));
+        let handler = || AnyHandler::from_fn(|_: Delivery<Word>| async { Ok(()) });
+        let running = spawn(bench.worker(handler()).with(other.worker(handler())));
+        let key = format!("{:?}", first.keys);
+        bench.insert(&key).await;
+        bench.until_state(&key, State::Done).await;
+        bench.store.saw().purges.clear();
+        bench.turn(MINUTE * 40, SECOND).await;
+        assert!(bench.is(&key, State::Done).await);
+        let purges = bench.store.saw().purges.clone();
+        assert!(purges.len() >= 60, "{}", purges.len());
+        assert!(purges.iter().all(|purge| *purge == longest), "{purges:?}");
+        running.stop(&bench).await;
+    }
 }

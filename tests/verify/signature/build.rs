@@ -37,7 +37,9 @@ fn good_settings_are_good() {
         Signature::standard_webhooks(WHSEC),
         family(),
         family().encoding(Encoding::UpperHex).list(' '),
-        family().timestamp_header("x-time").separator(""),
+        family().timestamp_header("x-time").separator("--"),
+        family().signed_prefix("v0").separator(""),
+        family().id_header("x-id").id_is_subject(),
         family().signed_prefix("v0").separator("--"),
         family().id_header("x-id").separator(":"),
     ] {
@@ -108,6 +110,20 @@ fn a_separator_that_leaves_open_where_a_piece_ends_is_refused() {
         &family().timestamp_header("x-time").separator("0"),
         "Signature::separator",
         &["time ends"],
+    );
+    let in_list = family().prefix("v1=").list(',').timestamp_in_list("t=");
+    for proof in [family().timestamp_header("x-time"), in_list] {
+        let proof = proof.separator("");
+        error(&proof, "Signature::separator", &["empty", "time"]);
+    }
+}
+
+#[test]
+fn a_subject_without_an_id_that_is_signed_is_refused() {
+    error(
+        &family().id_is_subject(),
+        "Signature::id_is_subject",
+        &[".id_header"],
     );
 }
 

@@ -1,12 +1,12 @@
 //! Signatures put together by hand.
 
 use tower_callback::verify::{
-    Encoding,
+    Encoding, Presented,
     RefusalKind::{Malformed, Mismatch, Missing},
-    Secret, Signature,
+    Secret, Signature, Verdict, Verify,
 };
 
-use super::{ByBody, ByHead, NOW, accepted, ask_at, base64, hex, mac};
+use super::{ByBody, ByHead, NOW, accepted, ask_at, at, base64, head, hex, mac};
 
 /// Key, data and HMAC-SHA-256 of each test case but the fifth, which is cut to 128 bits.
 fn rfc_4231() -> [(Vec<u8>, Vec<u8>, &'static str); 6] {
@@ -137,14 +137,56 @@ fn every_piece_is_signed_in_its_order() {
 }
 
 #[test]
-fn nothing_at_all_can_stand_between_time_and_body() {
+fn a_time_that_nothing_separates_from_the_body_proves_nothing() {
     let proof = Signature::hmac_sha256("x-signature", "key")
         .timestamp_header("x-time")
         .separator("");
     let time = NOW.to_string();
     let signature = hex(&mac("key", &[time.as_bytes(), b"body"]));
     let headers = [("x-signature", &*signature), ("x-time", &*time)];
-    assert_eq!(ask_at(&proof, &headers, NOW, "body"), accepted());
+    assert_eq!(
+        ask_at(&proof, &headers, NOW, "body"),
+        ByHead(Malformed, "signed timestamp")
+    );
+}
+
+#[test]
+fn nothing_at_all_can_stand_between_a_constant_and_the_body() {
+    let proof = Signature::hmac_sha256("x-signature", "key")
+        .signed_prefix("v0")
+        .separator("");
+    let signature = hex(&mac("key", &[b"v0body"]));
+    assert_eq!(
+        ask_at(&proof, &[("x-signature", &*signature)], NOW, "body"),
+        accepted()
+    );
+}
+
+#[test]
+fn a_signed_id_is_the_subject_only_where_that_was_said() {
+    let proof = Signature::hmac_sha256("x-signature", "key").id_header("x-id");
+    let subject = |proof: &Signature, id: &[u8]| {
+        let signature = hex(&mac("key", &[id, b".", b"body"]));
+        let head = head(&[("x-signature", signature.as_bytes()), ("x-id", id)]);
+        let presented = Presented::new(&head, at(NOW));
+        match proof.verify(&presented.with_body(b"body")) {
+            Verdict::Accept(verified) => Ok(verified.subject().map(str::to_owned)),
+            Verdict::Refuse(refusal) => Err((refusal.kind(), refusal.part())),
+            Verdict::NeedsBody => panic!("the body is there"),
+        }
+    };
+    assert_eq!(subject(&proof, b"order-7"), Ok(None));
+    assert_eq!(subject(&proof, b"order-\xff"), Ok(None));
+    let proof = proof.id_is_subject();
+    assert_eq!(subject(&proof, b"order-7"), Ok(Some("order-7".to_owned())));
+    assert_eq!(
+        subject(&proof, "ordnung-ä".as_bytes()),
+        Ok(Some("ordnung-ä".to_owned()))
+    );
+    assert_eq!(
+        subject(&proof, b"order-\xff"),
+        Err((Malformed, "signed id"))
+    );
 }
 
 #[test]

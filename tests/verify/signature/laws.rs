@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, request};
 use proptest::prelude::*;
 use tower_callback::{
     music_video::KieSignature,
-    verify::{Encoding, Presented, Secret, Signature, Verdict, Verify},
+    verify::{Encoding, Presented, Secret, Setup, Signature, Verdict, Verify},
 };
 
 use super::{NOW, at, base64, head, hex, mac};
@@ -302,6 +302,37 @@ proptest! {
 
         let twice = [&headers[..], &[(name, value.clone()), (name, value)]].concat();
         prop_assert!(!signed.is_accepted_with(&twice));
+    }
+
+    #[test]
+    fn with_settings_that_are_good_no_byte_moves_between_time_and_body(
+        separator in "[0-9a.:]{0,2}",
+        body in "[0-9a.:]{0,8}",
+    ) {
+        let proof = Signature::hmac_sha256("x-signature", "key")
+            .timestamp_header("x-time")
+            .separator(&*separator)
+            .tolerance(Duration::from_secs(1_000_000_000_000));
+        if proof.check(&Setup::leaf("e")).is_err() {
+            return Ok(());
+        }
+        let text = format!("{NOW}{separator}{body}");
+        let signature = hex(&mac("key", &[text.as_bytes()]));
+        let mut accepted = Vec::new();
+        for end in 0..=text.len() {
+            let (time, rest) = text.split_at(end);
+            let Some(body) = rest.strip_prefix(&*separator) else {
+                continue;
+            };
+            let headers = [("x-signature", &*signature), ("x-time", time)];
+            let headers = headers.map(|(name, value)| (name, value.as_bytes()));
+            let head = head(&headers);
+            let presented = Presented::new(&head, at(NOW));
+            if let Verdict::Accept(_) = proof.verify(&presented.with_body(body.as_bytes())) {
+                accepted.push((time.to_owned(), body.to_owned()));
+            }
+        }
+        prop_assert_eq!(accepted, [(NOW.to_string(), body)]);
     }
 
     #[test]
