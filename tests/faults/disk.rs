@@ -1,6 +1,7 @@
 //! A full disk: a small file system of its own.
 
 use std::{
+    env,
     fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
@@ -11,26 +12,32 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::{
     Caller,
-    receiver::{Mode, Place},
+    receiver::{Line, Mode, Place, cannot_run, wait_for},
+    wait_for_end,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        Trial::ignorable_test("a_full_disk_is_503_until_there_is_room", || {
-            on_small_disk(|dir| full(dir, 0, false))
+    let tests: [(&'static str, fn(&Path)); 3] = [
+        ("a_full_disk_is_503_until_there_is_room", |dir| {
+            full(dir, Mode::Own);
         }),
-        Trial::ignorable_test(
+        (
             "a_full_disk_is_503_until_there_is_room_also_on_a_pool",
-            || on_small_disk(|dir| full(dir, 0, true)),
+            |dir| full(dir, Mode::PoolWithoutSync),
         ),
-        Trial::ignorable_test(
+        (
             "below_the_reserve_new_events_are_503_and_old_ones_are_handled",
-            || on_small_disk(|dir| full(dir, 2 * MIB, false)),
+            below_the_reserve,
         ),
-    ]
+    ];
+    let trial = |(name, test)| Trial::ignorable_test(name, move || on_small_disk(name, test));
+    tests.map(trial).into()
 }
 
 const MIB: u64 = 1024 * 1024;
+
+/// Set where this process is in a namespace of its own already.
+const UNSHARED: &str = "TOWER_CALLBACK_TEST_UNSHARED";
 
 /// A file system in memory, unmounted when this is dropped.
 struct SmallDisk(PathBuf);
@@ -60,18 +67,40 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Mounting is for root, and not in every container. Writes that find no room are shown by `syncs`
-/// there.
-fn on_small_disk(test: impl FnOnce(&Path)) -> Result<Completion, Failed> {
+/// Mounting is for root, also for the root of a namespace of one's own, in which the test is then
+/// run again. Not every container lets us have that.
+fn on_small_disk(name: &str, test: fn(&Path)) -> Result<Completion, Failed> {
     let directory = tempfile::tempdir().unwrap();
-    match SmallDisk::mount(directory.path()) {
-        Ok(disk) => test(&disk.0),
-        Err(reason) => {
-            let reason = format!("no small file system can be mounted: {reason}");
-            return Ok(Completion::ignored_with(reason));
+    let reason = match SmallDisk::mount(directory.path()) {
+        Ok(disk) => {
+            test(&disk.0);
+            return Ok(Completion::Completed);
         }
+        Err(reason) => format!("no small file system can be mounted: {reason}"),
+    };
+    if env::var_os(UNSHARED).is_some() {
+        return Err(reason.into());
     }
-    Ok(Completion::Completed)
+    let mut probe = unshare();
+    probe.args(["mount", "-t", "tmpfs", "tmpfs"]);
+    let probe = probe.arg(directory.path()).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        return cannot_run(reason);
+    }
+    let mut again = unshare();
+    again.arg(env::current_exe().unwrap());
+    let again = again.args(["--exact", name]).env(UNSHARED, "1").output()?;
+    if again.status.success() {
+        Ok(Completion::Completed)
+    } else {
+        Err(String::from_utf8_lossy(&again.stdout).into_owned().into())
+    }
+}
+
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    command.arg("-rm");
+    command
 }
 
 /// Takes all the space there is, byte by byte in the end.
@@ -88,21 +117,16 @@ fn fill(path: &Path) {
     }
 }
 
-fn full(directory: &Path, reserve: u64, pool: bool) {
+fn full(directory: &Path, mode: Mode) {
     let place = Place::at(directory);
-    let mut setup = place.setup(if pool {
-        Mode::PoolWithoutSync
-    } else {
-        Mode::Own
-    });
-    setup.reserve = reserve;
+    let mut setup = place.setup(mode);
     setup.ack_deadline_ms = 1_000;
     // What was acknowledged is still being handled when the disk is full.
     setup.handler_ms = 300;
     let receiver = place.start(&setup);
     let mut caller = Caller::new(&place);
     for task in 0..5 {
-        caller.received(&format!("before-{task}"));
+        caller.received_at_last(&format!("before-{task}"));
     }
     // More than a log leaves free when it is closed or begins anew.
     caller.padding = 1_500_000;
@@ -116,5 +140,45 @@ fn full(directory: &Path, reserve: u64, pool: bool) {
     for task in tasks {
         caller.received_at_last(task);
     }
+    caller.nothing_is_lost(receiver);
+}
+
+fn free(directory: &Path) -> u64 {
+    let stat = rustix::fs::statvfs(directory).unwrap();
+    stat.f_bavail * stat.f_frsize
+}
+
+/// Nothing is handled before the disk is nearly full: the first receiver has no worker.
+fn below_the_reserve(directory: &Path) {
+    let place = Place::at(directory);
+    let mut setup = place.setup(Mode::Own);
+    setup.reserve = 8 * MIB;
+    setup.worker = false;
+    let front = place.start(&setup);
+    let caller = Caller::new(&place);
+    let old: Vec<_> = (0..5).map(|task| format!("before-{task}")).collect();
+    for task in &old {
+        caller.received_at_last(task);
+    }
+    front.kill();
+    assert_eq!(place.journal(), []);
+
+    let filler = place.file("filler");
+    let size = usize::try_from(free(directory) - 3 * MIB / 2).unwrap();
+    fs::write(&filler, vec![7; size]).unwrap();
+    setup.worker = true;
+    let receiver = place.start(&setup);
+    caller.turned_away("while");
+    for task in &old {
+        wait_for_end(&place, task);
+        let settled = Line::Settled(task.clone(), 1);
+        wait_for("it is settled", || place.journal().contains(&settled));
+    }
+    caller.turned_away("while");
+    let left = free(directory);
+    assert!(0 < left && left < setup.reserve, "{left}");
+
+    fs::remove_file(&filler).unwrap();
+    caller.received_at_last("while");
     caller.nothing_is_lost(receiver);
 }

@@ -68,7 +68,7 @@ fn read_only() {
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
     let caller = Caller::new(&place);
-    caller.received("before");
+    caller.received_at_last("before");
 
     let somebody = lock(&place);
     caller.turned_away("while");
@@ -97,7 +97,7 @@ fn replaced() {
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
     let caller = Caller::new(&place);
-    caller.received("before");
+    caller.received_at_last("before");
     wait_for_end(&place, "before");
 
     rename(&place, "callbacks.db", "old.db");
@@ -117,7 +117,7 @@ fn gone() {
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
     let caller = Caller::new(&place);
-    caller.received("before");
+    caller.received_at_last("before");
 
     rename(&place, "callbacks.db", "away.db");
     caller.turned_away("while");
@@ -136,7 +136,7 @@ fn replaced_under_pool() {
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
     let caller = Caller::new(&place);
-    caller.received("before");
+    caller.received_at_last("before");
 
     rename(&place, "callbacks.db", "away.db");
     block_on(async { drop(open(&place.database()).await) });

@@ -85,10 +85,6 @@ impl<'a> Caller<'a> {
         reply
     }
 
-    fn received(&self, task: &str) {
-        assert_eq!(self.call(task).status, 200, "{task}");
-    }
-
     /// The documented reply to what cannot be stored now.
     fn turned_away(&self, task: &str) {
         let reply = self.call(task);

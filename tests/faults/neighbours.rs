@@ -43,7 +43,7 @@ fn locked(mode: Mode) {
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
     let caller = Caller::new(&place);
-    caller.received("before");
+    caller.received_at_last("before");
 
     let somebody = lock(&place);
     caller.turned_away("while");

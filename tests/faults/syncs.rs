@@ -83,7 +83,7 @@ fn for_a_while(mode: Mode, fault: &str) -> Result<(), Failed> {
     let process = receiver.serving();
     let caller = Caller::new(&place);
     for task in 0..20 {
-        caller.received(&format!("before-{task}"));
+        caller.received_at_last(&format!("before-{task}"));
     }
     let broken = strace::Broken::attach(process, &place.database(), fault);
     for task in 0..3 {

@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tower_callback::store::{Action, Inbox, Inserted, Retention, Settled, SqliteStore, Store};
+use sqlx::Executor;
+use tower_callback::store::{
+    Action, Inbox, Inserted, Inspect, Retention, Settled, SqliteStore, Store,
+};
 
 use crate::support::{MINUTE, Place, events, lease, put, record, settle, settlement};
 
 /// Polls a future this many times, whenever it asks for it, and drops it. `None` if it was not ready.
-async fn poll_times<F: Future>(future: F, mut times: usize) -> Option<F::Output> {
+pub(crate) async fn poll_times<F: Future>(future: F, mut times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     std::future::poll_fn(move |cx: &mut Context<'_>| {
         if times == 0 {
@@ -28,25 +31,38 @@ async fn poll_times<F: Future>(future: F, mut times: usize) -> Option<F::Output>
 }
 
 /// Goes on until the future had polls enough: then every await point was its last one once.
-const MOST: usize = 200;
+pub(crate) const MOST: usize = 200;
 
 #[tokio::test]
 async fn an_insert_dropped_anywhere_happened_or_not_and_can_be_repeated() {
     let place = Place::new();
     let store = place.open().await;
-    let mut whole = 0;
+    let mut somebody = place.connect().await;
+    let (mut whole, mut batches) = (0, 0);
     for polls in 1..MOST {
         let batch = [record(&format!("a{polls}")), record(&format!("b{polls}"))];
+        let queue = events();
         if poll_times(store.insert(&batch), polls).await.is_some() {
             whole += 1;
         }
+        // A commit that was on its way holds the lock until it is done.
+        somebody.execute("BEGIN IMMEDIATE; ROLLBACK").await.unwrap();
+        let mut there = [false; 2];
+        for (there, record) in there.iter_mut().zip(&batch) {
+            let found = store.find(&queue, &record.key).await.unwrap();
+            *there = found.is_some();
+        }
+        assert_eq!(there[0], there[1], "after {polls} polls: half a batch");
         let answers = store.insert(&batch).await.unwrap();
         assert_eq!(answers, [Inserted::Fresh; 2], "after {polls} polls");
+        batches += 1;
         if whole == 3 {
             break;
         }
     }
     assert_eq!(whole, 3, "the call was never given polls enough");
+    let counts = store.counts(&events()).await.unwrap();
+    assert_eq!(counts.pending, 2 * batches);
     assert_eq!(place.integrity().await, "ok");
 }
 

@@ -3,7 +3,9 @@
 use std::{fs, time::Duration};
 
 use sqlx::{Executor, query};
-use tower_callback::store::{Action, Inbox, Inserted, Settled, SqliteStore, Store, StoreErrorKind};
+use tower_callback::store::{
+    Action, Inbox, Inserted, Retention, Settled, SqliteStore, Store, StoreErrorKind,
+};
 
 use crate::support::{MINUTE, Place, events, lease, put, record, settle, settlement};
 
@@ -49,31 +51,33 @@ async fn a_database_locked_by_somebody_else_is_unavailable_until_it_is_not() {
     assert_eq!(place.integrity().await, "ok");
 }
 
-/// Some of the file system is filled up until the reserve is reached.
-#[cfg(target_os = "linux")]
+/// Nobody has as much free space as the second store asks for.
+#[cfg(unix)]
 #[tokio::test]
 async fn below_the_reserve_nothing_is_inserted_and_everything_is_settled() {
     let place = Place::new();
-    let stat = rustix::fs::statvfs(place.file(".").as_path()).unwrap();
-    let free = stat.f_bavail * stat.f_frsize;
-    // Others use the disk too: far from both ends.
-    let reserve = free / 4 * 3;
-    let options = SqliteStore::options().with_reserve(reserve);
-    let store = options.open(place.path()).await.unwrap();
-    put(&store, &record("task")).await;
-    let leased = lease(&store, MINUTE).await.lease;
-
-    let filler = fs::File::create(place.file("filler")).unwrap();
-    let flags = rustix::fs::FallocateFlags::empty();
-    rustix::fs::fallocate(&filler, flags, 0, free / 2).unwrap();
-    assert!(is_unavailable(&store, "other").await);
-    assert_eq!(
-        settle(&store, &leased, Action::Done).await,
-        Settled::Applied
-    );
-    drop(filler);
-    fs::remove_file(place.file("filler")).unwrap();
-    assert!(!is_unavailable(&store, "other").await);
+    let store = place.open().await;
+    for key in ["done", "retried"] {
+        put(&store, &record(key)).await;
+    }
+    let options = SqliteStore::options().with_reserve(u64::MAX);
+    let reserved = options.open(place.path()).await.unwrap();
+    assert!(is_unavailable(&reserved, "other").await);
+    let leased = reserved.lease(&events(), 9, MINUTE).await.unwrap();
+    assert_eq!(leased.len(), 2);
+    let again = Action::RetryIn {
+        after: MINUTE,
+        error: "later".to_owned(),
+    };
+    for (leased, action) in leased.iter().zip([Action::Done, again]) {
+        let settled = settle(&reserved, &leased.lease, action).await;
+        assert_eq!(settled, Settled::Applied);
+    }
+    let all = Retention::default()
+        .with_bodies(Duration::ZERO)
+        .with_keys(Duration::ZERO);
+    assert!(reserved.purge(&all).await.unwrap().records > 0);
+    assert!(!is_unavailable(&store, "other").await, "there is room");
 }
 
 #[tokio::test]

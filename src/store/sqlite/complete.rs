@@ -20,8 +20,8 @@ pub struct CompleteError {
 pub enum CompleteErrorKind {
     /// The lease is not ours any more: it expired and somebody else has the record, or it is settled.
     Lost,
-    /// This very lease was completed before: what the transaction does was already committed, by
-    /// an attempt whose answer was lost.
+    /// This very lease was completed before, in a transaction that was committed: what is repeated
+    /// now is done already. A lease that was settled without one is lost.
     Completed,
     /// The database failed, or the tables are not in it.
     Database,
@@ -63,12 +63,13 @@ impl CompleteError {
     }
 }
 
-/// Written first: cut off after it, the record is still leased, and the key's row is replaced when
-/// the lease ends.
+/// Written first: if it was cut off after this, and committed all the same, the record is still
+/// leased, and its settlement replaces the row.
 const REMEMBER: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+INSERT OR REPLACE INTO tower_callback_seen
+    (k, seq, queue, state, at, rank, digest, token, id, completed)
 SELECT k, seq, queue, 4, max(?4, (SELECT max(clock) FROM tower_callback_queue)),
-    rank, digest, token, id
+    rank, digest, token, id, 1
 FROM tower_callback_record
 WHERE k BETWEEN ?1 AND ?2 AND state < 4 AND state = 1 AND token = ?3 AND next_due IS NULL";
 
@@ -88,7 +89,7 @@ WHERE k BETWEEN ?1 AND ?2 AND state < 4 AND state = 1 AND token = ?3 AND next_du
 
 const COMPLETED: &str = "
 SELECT count(*) FROM tower_callback_seen
-WHERE k BETWEEN ?1 AND ?2 AND token = ?3 AND state = 4";
+WHERE k BETWEEN ?1 AND ?2 AND token = ?3 AND state = 4 AND completed = 1";
 
 pub(super) async fn complete(
     conn: &mut SqliteConnection,

@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use self::{clock::StoreClock, connections::Connections};
 use super::{
@@ -133,9 +133,9 @@ impl SqliteStore {
     /// Settles a lease as done inside a transaction of your own, on the database that the store is
     /// in: what the handler writes there takes effect exactly once.
     ///
-    /// Commit it if this succeeds; roll it back if it fails or was dropped before it answered. A lease is completed once: the second time is
-    /// [`Completed`](CompleteErrorKind::Completed), so that a transaction whose commit was ambiguous can be
-    /// repeated.
+    /// Commit it if this succeeds; roll it back if it fails or was dropped before it answered. A
+    /// lease is completed once: the second time is [`Completed`](CompleteErrorKind::Completed), so
+    /// that a transaction whose commit was ambiguous can be repeated.
     ///
     /// Begin the transaction with `BEGIN IMMEDIATE` (`begin_with`). A plain `BEGIN` that read
     /// before it writes fails at once if somebody else wrote in between. Keep it short: it
@@ -145,7 +145,7 @@ impl SqliteStore {
     ///
     /// When the lease is not yours any more, was completed before, or the database fails.
     pub async fn complete(
-        transaction: &mut SqliteConnection,
+        transaction: &mut Transaction<'_, Sqlite>,
         lease: &Lease,
     ) -> Result<(), CompleteError> {
         // Before anything is awaited: from here on, only the commit says that the event is done.

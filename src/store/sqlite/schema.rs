@@ -21,7 +21,8 @@
 //! | 5 | in `seen` only: disowned, the key is free, its token is remembered | | settlement |
 //!
 //! `token` is the last lease's. While a lease goes on, `settled_by` is the one that was settled last,
-//! and `next_due` says that the leased event was replaced, and when its successor is due.
+//! and `next_due` says that the leased event was replaced, and when its successor is due. `completed`
+//! is 1 where the record was done in a transaction of the user's.
 
 use sqlx::{Row, SqliteConnection, query, raw_sql};
 
@@ -79,7 +80,8 @@ CREATE TABLE tower_callback_seen (
     rank INTEGER NOT NULL,
     digest INTEGER NOT NULL,
     token BLOB,
-    id BLOB NOT NULL
+    id BLOB NOT NULL,
+    completed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX tower_callback_seen_at ON tower_callback_seen (at);
 ";

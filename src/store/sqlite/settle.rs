@@ -33,9 +33,10 @@ WHERE +s.token = substr(?1, n.i * 48 + 33, 16)"
 );
 
 /// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now). What is alive is not in
-/// `seen`, unless a `complete` was cut off and its transaction committed all the same.
+/// `seen`, unless a `complete` was cut off and its transaction committed all the same: then that row
+/// tells of an earlier event, and this one replaces it.
 const DONE: &str = "
-INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 4, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
 UPDATE OR ROLLBACK tower_callback_record SET state = 4, due = NULL, at = ?2
@@ -43,7 +44,7 @@ WHERE seq IN (SELECT value FROM json_each(?1))";
 
 /// Frees the keys, and remembers the tokens that freed them.
 const DISOWN: &str = "
-INSERT OR IGNORE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
 SELECT r.k, r.seq, r.queue, 5, ?2, r.rank, r.digest, r.token, r.id
 FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
 DELETE FROM tower_callback_record WHERE seq IN (SELECT value FROM json_each(?1))";
