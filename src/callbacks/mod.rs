@@ -125,7 +125,7 @@ impl<E: Event> Callbacks<E> {
             let (event, _): (E, _) = read(callback, signed)?;
             let accepted = accept(event);
             Ok::<_, Unreadable>(Box::pin(async move {
-                accepted.await.map_err(|error| error.to_string())
+                accepted.await.map_err(|error| error.text())
             }))
         });
         Ok(self.plan.into_service::<E>(Sink::Accept(accepting), None))
