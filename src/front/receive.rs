@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response, request};
 use http_body::Body;
 
 use super::{
-    CallbackFuture, Disposition, Endpoint, FrontSettings, ReplyBody, Sink, Unreadable,
+    CallbackFuture, Disposition, Endpoint, ReplyBody, Sink, Unreadable,
     body::{self, BodyError},
     outcome::Outcome,
     quarantine::reason_of,
@@ -116,7 +116,7 @@ impl Endpoint {
             .map_err(|_| Disposition::Panicked { proven: false })?;
         let (admission, limit) = match verdict {
             Verdict::Accept(verified) => (Admission::Proven(verified), self.settings.body_limit),
-            Verdict::NeedsBody => (Admission::NeedsBody, self.unproven_limit()),
+            Verdict::NeedsBody => (Admission::NeedsBody, self.settings.unproven_body_limit()),
             Verdict::Refuse(refusal) => return Err(Disposition::Refused(refusal)),
         };
         let proven = matches!(admission, Admission::Proven(_));
@@ -165,10 +165,12 @@ impl Endpoint {
         let place = self.unproven_bodies.acquire();
         let _place = self
             .clock
-            .timeout(self.settings.body_timeout, place)
+            .timeout(self.settings.body_timeout(), place)
             .await
             .ok_or(Disposition::Overloaded)?;
-        let body = self.read_body(body, self.unproven_limit(), false).await?;
+        let body = self
+            .read_body(body, self.settings.unproven_body_limit(), false)
+            .await?;
         match self.proof.verify(&receipt.presented().with_body(&body)) {
             Verdict::Accept(verified) => Ok((verified, body)),
             Verdict::Refuse(refusal) => Err(Disposition::Refused(refusal)),
@@ -186,22 +188,12 @@ impl Endpoint {
         proven: bool,
     ) -> Result<Bytes, Disposition> {
         let read = body::read(body, limit);
-        match self.clock.timeout(self.settings.body_timeout, read).await {
+        match self.clock.timeout(self.settings.body_timeout(), read).await {
             Some(Ok(body)) => Ok(body),
             Some(Err(BodyError::TooLarge)) => Err(Disposition::TooLarge { proven }),
             Some(Err(BodyError::Interrupted)) => Err(Disposition::Interrupted { proven }),
             None => Err(Disposition::TooSlow { proven }),
         }
-    }
-
-    /// No body that must be read before proof may be larger than one that need not.
-    fn unproven_limit(&self) -> usize {
-        let FrontSettings {
-            body_limit,
-            unproven_body_limit,
-            ..
-        } = self.settings;
-        unproven_body_limit.min(body_limit)
     }
 
     /// Takes what a proven caller sent.
