@@ -123,6 +123,24 @@ impl Clock {
         }
     }
 
+    /// Starts to count, from a point that no change of the time of day moves.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        Stopwatch(match &self.0 {
+            Kind::System | Kind::Scaled { .. } => Start::Real(Instant::now()),
+            Kind::Manual(manual) => Start::Manual(manual.elapsed()),
+        })
+    }
+
+    /// How long ago a stopwatch of this clock was started, on this clock.
+    pub(crate) fn elapsed(&self, stopwatch: &Stopwatch) -> Duration {
+        match (&self.0, &stopwatch.0) {
+            (Kind::Manual(manual), Start::Manual(start)) => manual.elapsed().saturating_sub(*start),
+            (_, Start::Real(start)) => self.of_store(start.elapsed()),
+            // Of another clock.
+            (_, Start::Manual(_)) => Duration::ZERO,
+        }
+    }
+
     /// The hands of this clock, if somebody can turn it.
     pub(crate) fn as_manual(&self) -> Option<&ManualClock> {
         match &self.0 {
@@ -130,6 +148,14 @@ impl Clock {
             Kind::System | Kind::Scaled { .. } => None,
         }
     }
+}
+
+/// A point in the time of one clock: made by [`Clock::stopwatch`].
+pub(crate) struct Stopwatch(Start);
+
+enum Start {
+    Real(Instant),
+    Manual(Duration),
 }
 
 impl Default for Clock {

@@ -42,7 +42,8 @@ impl Liveness {
     /// Why events that are received now would not be handled, if so.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         match self.get() {
-            Life::Waiting | Life::Running => None,
+            Life::Running => None,
+            Life::Waiting => Some("its worker is not running yet"),
             Life::Stopped => Some("its worker has stopped"),
             Life::Dropped => Some("its worker was dropped"),
         }

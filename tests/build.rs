@@ -134,6 +134,28 @@ fn a_limit_of_zero_is_refused_by_its_name() {
 }
 
 #[test]
+fn settings_of_which_one_takes_the_effect_of_the_other_are_refused_by_both_names() {
+    let second = Duration::from_secs(1);
+    let long = || builder().body_timeout(11 * second);
+    assert_wrong(long, "body_timeout", "`ack_deadline` of 10s");
+    let both = || builder().body_timeout(2 * second).ack_deadline(second);
+    assert_wrong(both, "body_timeout", "`ack_deadline` of 1s");
+    let large = || builder().unproven_body_limit(3 << 20);
+    assert_wrong(large, "unproven_body_limit", "`body_limit` of 2097152");
+    let both = || builder().unproven_body_limit(101).body_limit(100);
+    assert_wrong(both, "unproven_body_limit", "`body_limit` of 100");
+    for right in [
+        builder().body_timeout(second).ack_deadline(second),
+        builder().unproven_body_limit(100).body_limit(100),
+        // A default gives way.
+        builder().ack_deadline(second),
+        builder().body_limit(100),
+    ] {
+        assert!(right.build_front().is_ok());
+    }
+}
+
+#[test]
 fn a_limit_of_zero_is_refused_without_a_store_too() {
     let accepting = Callbacks::<MusicVideo>::new("a", proof()).body_limit(0);
     let error = accepting.accept(async |_| Ok(())).unwrap_err();

@@ -56,22 +56,22 @@ pub struct Handled(AnyHandler);
     label = "call `.handle(..)` before this",
     note = "`.handle(closure)`, `.handler(impl Handler)` or `.handle_service(tower::Service)` gives one; a front alone is `.build_front()`"
 )]
-pub trait HasHandler: sealed::Sealed {
-    #[doc(hidden)]
-    #[allow(private_interfaces)]
-    fn into_any(self) -> AnyHandler;
-}
+pub trait HasHandler: sealed::Sealed {}
 
-impl HasHandler for Handled {
-    #[allow(private_interfaces)]
-    fn into_any(self) -> AnyHandler {
-        self.0
-    }
-}
+impl HasHandler for Handled {}
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Handled {}
+    use super::Handled;
+
+    pub trait Sealed {
+        fn handled(self) -> Handled;
+    }
+
+    impl Sealed for Handled {
+        fn handled(self) -> Handled {
+            self
+        }
+    }
 }
 
 // The bounds stand on the methods, where the compiler says what is missing in our words.
@@ -112,6 +112,9 @@ impl<E: Event> Callbacks<E> {
     /// cannot be read is answered with 4xx and traced, since there is nowhere to keep it. A failure
     /// that comes after a success is yours to refuse.
     ///
+    /// There is no worker, so its settings do not matter here, though a wrong one is still an error.
+    /// The text of an `Err` and of its sources is traced, at most 4 KiB of it.
+    ///
     /// # Errors
     ///
     /// When a setting is wrong.
@@ -125,7 +128,7 @@ impl<E: Event> Callbacks<E> {
             let (event, _): (E, _) = read(callback, signed)?;
             let accepted = accept(event);
             Ok::<_, Unreadable>(Box::pin(async move {
-                accepted.await.map_err(|error| error.to_string())
+                accepted.await.map_err(|error| error.text())
             }))
         });
         Ok(self.plan.into_service::<E>(Sink::Accept(accepting), None))
@@ -195,6 +198,24 @@ impl<E: Event, S> Callbacks<E, S, NoHandler> {
         self.with_handler(AnyHandler::from_service(service))
     }
 
+    /// The service alone, for a process without a worker. The worker elsewhere finds what is stored
+    /// by polling, and purges. A handler has no place here: give it to the worker.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; the error names it, and says how to mend it.
+    pub fn build_front(self) -> Result<CallbackService, BuildError>
+    where
+        S: Inbox,
+    {
+        let Self { plan, store, .. } = self;
+        plan.validate::<E>()?;
+        let inbox = AnyInbox::new(store);
+        plan.check_store(&inbox)?;
+        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
+        Ok(plan.into_service::<E>(sink, None))
+    }
+
     fn with_handler(self, handler: AnyHandler) -> Callbacks<E, S, Handled> {
         Callbacks {
             plan: self.plan,
@@ -229,26 +250,8 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         let wake = Arc::new(Notify::new());
         let liveness = Liveness::new();
         let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), Arc::clone(&wake));
-        let worker = plan.worker(store, handler.into_any(), wake, liveness.clone());
+        let worker = plan.worker(store, handler.handled().0, wake, liveness.clone());
         Ok((plan.into_service::<E>(sink, Some(liveness)), worker))
-    }
-
-    /// The service alone, for a process without a worker. The worker elsewhere finds what is stored
-    /// by polling, and purges.
-    ///
-    /// # Errors
-    ///
-    /// When a setting is wrong; the error names it, and says how to mend it.
-    pub fn build_front(self) -> Result<CallbackService, BuildError>
-    where
-        S: Inbox,
-    {
-        let Self { plan, store, .. } = self;
-        plan.validate::<E>()?;
-        let inbox = AnyInbox::new(store);
-        plan.check_store(&inbox)?;
-        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
-        Ok(plan.into_service::<E>(sink, None))
     }
 
     /// The worker alone, for a process without a front.
@@ -271,7 +274,7 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         let store = AnyStore::new(store);
         plan.check_store(&store)?;
         let wake = Arc::new(Notify::new());
-        Ok(plan.worker(store, handler.into_any(), wake, Liveness::new()))
+        Ok(plan.worker(store, handler.handled().0, wake, Liveness::new()))
     }
 }
 

@@ -14,10 +14,10 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         self
     }
 
-    /// The largest body that is read before proof, in bytes: 256 KiB by default. Only proofs that
-    /// cover the body need any.
+    /// The largest body that is read before proof, in bytes: 256 KiB by default, or the
+    /// [`body_limit`](Self::body_limit) if that is smaller. Only proofs that cover the body need any.
     pub fn unproven_body_limit(mut self, bytes: usize) -> Self {
-        self.plan.front.unproven_body_limit = bytes;
+        self.plan.front.unproven_body_limit = Some(bytes);
         self
     }
 
@@ -28,9 +28,10 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         self
     }
 
-    /// How long a body may take to arrive: 5 s by default, half of the ack deadline.
+    /// How long a body may take to arrive: 5 s by default, half of the ack deadline's
+    /// default. A shorter [`ack_deadline`](Self::ack_deadline) ends the request first.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.plan.front.body_timeout = timeout;
+        self.plan.front.body_timeout = Some(timeout);
         self
     }
 

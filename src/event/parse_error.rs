@@ -5,8 +5,14 @@ use std::{error::Error as StdError, fmt};
 use super::InvalidKey;
 use crate::BoxError;
 
-/// Why a callback is no event. Its text is traced and kept beside the quarantined callback, never
-/// sent to the caller.
+/// Why a callback is no event. Its text is traced and kept beside the quarantined callback, at most
+/// 512 bytes of it, and never sent to the caller.
+///
+/// # Security
+///
+/// Since it is traced, the text must quote nothing of the body or the headers. The errors of
+/// [`Callback::json`](super::Callback::json) and of [`MusicVideo`](crate::MusicVideo) do not; those
+/// of other parsers often quote the value that they did not expect.
 #[derive(Debug)]
 pub struct ParseError {
     kind: ParseErrorKind,

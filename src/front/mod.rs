@@ -5,13 +5,16 @@
 //! body, parse, insert, reply. The steps stand in `receive`, the replies in [`Disposition`].
 
 mod body;
+mod content;
 mod disposition;
 mod endpoint;
 mod future;
 mod intercept;
 mod layer;
 mod log;
+mod outcome;
 mod path;
+mod quarantine;
 mod read;
 mod receive;
 mod reply;

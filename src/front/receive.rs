@@ -6,25 +6,28 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header, request};
+use http::{HeaderMap, Method, Request, Response, request};
 use http_body::Body;
-use sha2::{Digest, Sha256};
 
 use super::{
-    CallbackFuture, Disposition, Endpoint, FrontSettings, ReplyBody, Sink, Unreadable,
+    CallbackFuture, Disposition, Endpoint, ReplyBody, Sink, Unreadable,
     body::{self, BodyError},
+    outcome::Outcome,
+    quarantine::reason_of,
     reply::reply,
 };
 use crate::{
     BoxError,
+    clock::Stopwatch,
     event::{Callback, EventKey, Meta, ParseErrorKind, listed_headers, stored_precision},
     panic,
-    store::{Inserted, NewRecord, StoreErrorKind},
+    store::{Inserted, NewRecord},
     verify::{Presented, Refusal, RefusalKind, Verdict, Verified},
+    worker::chain,
 };
 
 /// The range of the token in the path, if the layer's pattern has one; `None` for the leaf, which
@@ -44,7 +47,7 @@ where
 {
     let (head, body) = request.into_parts();
     let receipt = Receipt {
-        started: Instant::now(),
+        started: endpoint.clock.stopwatch(),
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
@@ -55,29 +58,26 @@ where
             let endpoint = Arc::clone(endpoint);
             CallbackFuture::running(async move {
                 let work = panic::catch_future(endpoint.process(&receipt, body, admission));
-                let disposition = match endpoint
-                    .clock
-                    .timeout(endpoint.settings.ack_deadline, work)
-                    .await
-                {
-                    Some(Ok(disposition)) => disposition,
-                    Some(Err(_)) => endpoint.panicked(receipt.is_proven()),
-                    None => Disposition::Late {
-                        proven: receipt.is_proven(),
-                    },
+                let left = endpoint.left(&receipt);
+                let proven = || receipt.is_proven();
+                let outcome = match endpoint.clock.timeout(left, work).await {
+                    Some(Ok(outcome)) => outcome,
+                    // Without the message, which may hold the body: the panic hook has it.
+                    Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
+                    None => Disposition::Late { proven: proven() }.into(),
                 };
-                endpoint.answer(disposition)
+                endpoint.answer(&outcome)
             })
         }
-        Err(disposition) => CallbackFuture::ready(endpoint.answer(disposition)),
+        Err(disposition) => CallbackFuture::ready(endpoint.answer(&disposition.into())),
     }
 }
 
 /// A request without its body.
-struct Receipt {
-    started: Instant,
+pub(super) struct Receipt {
+    started: Stopwatch,
     arrived: SystemTime,
-    head: request::Parts,
+    pub(super) head: request::Parts,
     segment: Segment,
     /// Whether the caller has proved himself by now: what goes wrong after that is not concealed.
     proven: AtomicBool,
@@ -113,10 +113,10 @@ impl Endpoint {
             return Err(Disposition::MethodNotAllowed);
         }
         let verdict = panic::catch(|| self.proof.verify(&receipt.presented()))
-            .map_err(|_| self.panicked(false))?;
+            .map_err(|_| Disposition::Panicked { proven: false })?;
         let (admission, limit) = match verdict {
             Verdict::Accept(verified) => (Admission::Proven(verified), self.settings.body_limit),
-            Verdict::NeedsBody => (Admission::NeedsBody, self.unproven_limit()),
+            Verdict::NeedsBody => (Admission::NeedsBody, self.settings.unproven_body_limit()),
             Verdict::Refuse(refusal) => return Err(Disposition::Refused(refusal)),
         };
         let proven = matches!(admission, Admission::Proven(_));
@@ -127,7 +127,7 @@ impl Endpoint {
     }
 
     /// Everything that the head does not decide.
-    async fn process<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Disposition
+    async fn process<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Outcome
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -147,7 +147,7 @@ impl Endpoint {
                 receipt.proven.store(true, Ordering::Relaxed);
                 self.take(receipt, verified, body).await
             }
-            Err(disposition) => disposition,
+            Err(disposition) => disposition.into(),
         }
     }
 
@@ -165,10 +165,12 @@ impl Endpoint {
         let place = self.unproven_bodies.acquire();
         let _place = self
             .clock
-            .timeout(self.settings.body_timeout, place)
+            .timeout(self.settings.body_timeout(), place)
             .await
             .ok_or(Disposition::Overloaded)?;
-        let body = self.read_body(body, self.unproven_limit(), false).await?;
+        let body = self
+            .read_body(body, self.settings.unproven_body_limit(), false)
+            .await?;
         match self.proof.verify(&receipt.presented().with_body(&body)) {
             Verdict::Accept(verified) => Ok((verified, body)),
             Verdict::Refuse(refusal) => Err(Disposition::Refused(refusal)),
@@ -186,7 +188,7 @@ impl Endpoint {
         proven: bool,
     ) -> Result<Bytes, Disposition> {
         let read = body::read(body, limit);
-        match self.clock.timeout(self.settings.body_timeout, read).await {
+        match self.clock.timeout(self.settings.body_timeout(), read).await {
             Some(Ok(body)) => Ok(body),
             Some(Err(BodyError::TooLarge)) => Err(Disposition::TooLarge { proven }),
             Some(Err(BodyError::Interrupted)) => Err(Disposition::Interrupted { proven }),
@@ -194,27 +196,17 @@ impl Endpoint {
         }
     }
 
-    /// No body that must be read before proof may be larger than one that need not.
-    fn unproven_limit(&self) -> usize {
-        let FrontSettings {
-            body_limit,
-            unproven_body_limit,
-            ..
-        } = self.settings;
-        unproven_body_limit.min(body_limit)
-    }
-
     /// Takes what a proven caller sent.
-    async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Disposition {
+    async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Outcome {
         self.trace_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
         if Meta::size_of(&headers) > Meta::MAX_HEADERS {
-            return Disposition::TooLarge { proven: true };
+            return Disposition::TooLarge { proven: true }.into();
         }
         let callback = Callback::new(&body, receipt.arrived, &headers);
         let signed = verified.subject();
-        let unreadable = match self.unreadable_by_head(&receipt.head.headers) {
-            Some(disposition) => (disposition, None),
+        let unread = match self.unreadable_by_head(&receipt.head.headers) {
+            Some(disposition) => disposition.into(),
             None => {
                 // One reading for both sinks: a panic is user code's, and what it panicked on is kept.
                 let taken = match &self.sink {
@@ -228,38 +220,26 @@ impl Endpoint {
                     Ok(Ok(Taken::Key(key))) => {
                         return self.store(receipt, &verified, &headers, key, body).await;
                     }
-                    Ok(Ok(Taken::Started(accepting))) => return self.accepted(accepting.await),
+                    Ok(Ok(Taken::Started(accepting))) => return accepted(accepting.await),
                     Ok(Err(Unreadable::Subject)) => {
-                        return Disposition::Refused(Refusal::new(RefusalKind::Subject, "event"));
+                        let refusal = Refusal::new(RefusalKind::Subject, "event");
+                        return Disposition::Refused(refusal).into();
                     }
                     Ok(Err(Unreadable::Parse(error))) => {
                         let disposition = match error.kind() {
                             ParseErrorKind::Syntax => Disposition::Malformed,
                             ParseErrorKind::Unprocessable => Disposition::Unprocessable,
                         };
-                        (disposition, Some(error.to_string()))
+                        Outcome {
+                            reason: Some(reason_of(&error)),
+                            ..disposition.into()
+                        }
                     }
-                    Err(_) => (self.panicked(true), None),
+                    Err(_) => Disposition::Panicked { proven: true }.into(),
                 }
             }
         };
-        let (disposition, reason) = unreadable;
-        self.quarantine(receipt, &verified, body, disposition, reason)
-            .await
-    }
-
-    /// What the headers say of a body that we do not read.
-    fn unreadable_by_head(&self, headers: &HeaderMap) -> Option<Disposition> {
-        let encoded = headers
-            .get_all(header::CONTENT_ENCODING)
-            .iter()
-            .flat_map(|codings| codings.as_bytes().split(|byte| *byte == b','))
-            .map(<[u8]>::trim_ascii)
-            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
-        if encoded {
-            return Some(Disposition::Encoded);
-        }
-        (self.settings.strict_content_type && !is_json(headers)).then_some(Disposition::ContentType)
+        self.quarantine(receipt, &verified, body, unread).await
     }
 
     async fn store(
@@ -269,149 +249,62 @@ impl Endpoint {
         headers: &HeaderMap,
         key: EventKey,
         body: Bytes,
-    ) -> Disposition {
+    ) -> Outcome {
         let rank = key.rank();
         let record = NewRecord::new(self.events.clone(), key.into_bytes(), body)
             .with_rank(rank)
             .with_meta(meta(receipt, verified, headers).encode());
-        let disposition = self.insert(receipt, record).await;
+        let outcome = self.insert(receipt, record).await;
         if let (Disposition::Stored | Disposition::Upgraded, Sink::Store { wake, .. }) =
-            (disposition, &self.sink)
+            (outcome.disposition, &self.sink)
         {
             wake.notify_one();
         }
-        disposition
+        outcome
     }
 
-    /// Keeps what nobody could read. If that fails too, the caller has to come again.
-    async fn quarantine(
-        &self,
-        receipt: &Receipt,
-        verified: &Verified,
-        body: Bytes,
-        disposition: Disposition,
-        reason: Option<String>,
-    ) -> Disposition {
-        if matches!(self.sink, Sink::Accept(_)) {
-            return disposition;
-        }
-        let key = quarantine_key(&body, &listed_headers(&receipt.head.headers, self.headers));
-        let mut meta = meta(
-            receipt,
-            verified,
-            &self.headers_of_interest(&receipt.head.headers),
-        );
-        let mut reason = reason.unwrap_or_else(|| disposition.as_str().to_owned());
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        meta.reason = Some(reason);
-        let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
-        match self.insert(receipt, record).await {
-            Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => {
-                disposition
-            }
-            failed => failed,
-        }
-    }
-
-    /// The event's headers, and those that say how to read a body that we did not.
-    fn headers_of_interest(&self, all: &HeaderMap) -> HeaderMap {
-        let mut kept = listed_headers(all, self.headers);
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if kept.contains_key(&name) {
-                continue;
-            }
-            let mut room = MAX_HEADER;
-            for value in all.get_all(&name) {
-                let Some(left) = room.checked_sub(value.len()) else {
-                    break;
-                };
-                room = left;
-                kept.append(name.clone(), value.clone());
-            }
-        }
-        kept
-    }
-
-    async fn insert(&self, receipt: &Receipt, record: NewRecord) -> Disposition {
+    pub(super) async fn insert(&self, receipt: &Receipt, record: NewRecord) -> Outcome {
         let Sink::Store { committer, .. } = &self.sink else {
-            return Disposition::NotAccepted;
+            return Disposition::NotAccepted.into();
         };
         match committer.insert(record, self.patience(receipt)).await {
-            Ok(Inserted::Fresh) => Disposition::Stored,
-            Ok(Inserted::Upgraded) => Disposition::Upgraded,
-            Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs },
-            Ok(Inserted::Full) => Disposition::Full,
-            Ok(Inserted::Busy) => Disposition::Busy,
-            Err(error) => {
-                tracing::error!(
-                    endpoint = %self.name,
-                    rejected = error.kind() == StoreErrorKind::Rejected,
-                    error = &error as &dyn std::error::Error,
-                    "a callback could not be stored"
-                );
-                Disposition::StoreFailed
-            }
+            Ok(Inserted::Fresh) => Disposition::Stored.into(),
+            Ok(Inserted::Upgraded) => Disposition::Upgraded.into(),
+            Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs }.into(),
+            Ok(Inserted::Full) => Disposition::Full.into(),
+            Ok(Inserted::Busy) => Disposition::Busy.into(),
+            Err(error) => Outcome::failed(Disposition::StoreFailed, chain(&error)),
         }
     }
 
     /// How long a store may take: a little less than what is left of the ack deadline, so that its
     /// own error is traced and not only that the answer was late.
     fn patience(&self, receipt: &Receipt) -> Duration {
-        let spent = self.clock.of_store(receipt.started.elapsed());
-        self.settings.ack_deadline.saturating_sub(spent) / 20 * 19
+        self.left(receipt) / 20 * 19
     }
 
-    fn accepted(&self, outcome: Result<(), String>) -> Disposition {
-        match outcome {
-            Ok(()) => Disposition::Accepted,
-            Err(error) => {
-                tracing::error!(endpoint = %self.name, error, "a callback was not accepted");
-                Disposition::NotAccepted
-            }
-        }
-    }
-
-    /// Without the message, which may hold the body: the panic hook has it.
-    fn panicked(&self, proven: bool) -> Disposition {
-        // A stranger who found out what makes the proof panic must not fill the disk.
-        if let Some(held_back) = if proven {
-            Some(0)
-        } else {
-            self.panic_log.pass()
-        } {
-            tracing::error!(endpoint = %self.name, held_back, "user code panicked on a callback");
-        }
-        Disposition::Panicked { proven }
+    /// What is left of the ack deadline, which counts from the head.
+    fn left(&self, receipt: &Receipt) -> Duration {
+        let spent = self.clock.elapsed(&receipt.started);
+        self.settings.ack_deadline.saturating_sub(spent)
     }
 
     /// Traces the outcome and makes the reply. Never the URI, a header or the body.
-    fn answer(&self, disposition: Disposition) -> Response<ReplyBody> {
-        self.trace(disposition);
-        reply(disposition, self.settings.conceal, &self.retry_after)
+    fn answer(&self, outcome: &Outcome) -> Response<ReplyBody> {
+        self.trace(outcome);
+        reply(
+            outcome.disposition,
+            self.settings.conceal,
+            &self.retry_after,
+        )
     }
 }
 
-/// The most bytes of a reason that are kept: a user's own error may quote the whole body.
-const MAX_REASON: usize = 512;
-
-/// The most bytes of a header that are kept to say how to read a body.
-const MAX_HEADER: usize = 1024;
-
-/// Callbacks that nobody could read are the same if their bodies are, and the headers that the event
-/// is read from: an id may stand there.
-fn quarantine_key(body: &[u8], headers: &HeaderMap) -> Vec<u8> {
-    let body = Sha256::digest(body);
-    if headers.is_empty() {
-        return body.to_vec();
+fn accepted(outcome: Result<(), String>) -> Outcome {
+    match outcome {
+        Ok(()) => Disposition::Accepted.into(),
+        Err(error) => Outcome::failed(Disposition::NotAccepted, error),
     }
-    let mut whole = Sha256::new_with_prefix(body);
-    for (name, value) in headers {
-        for part in [name.as_str().as_bytes(), value.as_bytes()] {
-            whole.update((part.len() as u64).to_be_bytes());
-            whole.update(part);
-        }
-    }
-    whole.finalize().to_vec()
 }
 
 /// What a sink made of a callback that it could read.
@@ -420,23 +313,9 @@ enum Taken<F> {
     Started(F),
 }
 
-fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
+pub(super) fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
     let mut meta = Meta::new(receipt.arrived, headers);
     meta.correlation = verified.correlation().map(str::to_owned);
     meta.labels = verified.labels().map(str::to_owned).collect();
     meta
-}
-
-/// Whether there is a content type, and every one that is given is JSON.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
-    types.peek().is_some() && types.all(|value| value.to_str().is_ok_and(is_json_type))
-}
-
-fn is_json_type(value: &str) -> bool {
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || (essence.len() > 5
-            && essence.is_char_boundary(essence.len() - 5)
-            && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"))
 }

@@ -50,8 +50,9 @@ impl CallbackService {
     ///
     /// # Errors
     ///
-    /// When the endpoint's worker was dropped or has ended: callbacks would be stored, and nobody
-    /// would handle them. An endpoint whose worker runs elsewhere is ready.
+    /// When the endpoint's worker is not running yet, was dropped or has ended: callbacks would be
+    /// stored, and nobody would handle them. A front built alone is ready, since its worker runs
+    /// elsewhere.
     pub async fn readiness(&self) -> Result<(), NotReady> {
         self.endpoint.readiness()
     }

@@ -1,6 +1,6 @@
 //! One tracing event for each outcome: with fields, never with a URI, a header or a body.
 
-use super::{Disposition, Endpoint};
+use super::{Disposition, Endpoint, outcome::Outcome};
 use crate::verify::{RefusalKind, Verified};
 
 impl Endpoint {
@@ -24,7 +24,9 @@ impl Endpoint {
 
     /// Traces what became of a request. What a caller without proof can cause is limited, so that a
     /// flood does not fill the disk.
-    pub(super) fn trace(&self, disposition: Disposition) {
+    pub(super) fn trace(&self, outcome: &Outcome) {
+        let (reason, error) = (outcome.reason.as_deref(), outcome.error.as_deref());
+        let disposition = outcome.disposition;
         let endpoint = self.name();
         let outcome = disposition.as_str();
         let status = disposition.status().as_u16();
@@ -64,15 +66,39 @@ impl Endpoint {
                     );
                 }
             }
+            Disposition::Panicked { proven } => {
+                // A stranger who found out what makes the proof panic must not fill the disk.
+                let passed = if proven {
+                    Some(0)
+                } else {
+                    self.panic_log.pass()
+                };
+                if let Some(held_back) = passed {
+                    tracing::error!(
+                        endpoint,
+                        outcome,
+                        status,
+                        held_back,
+                        "user code panicked on a callback"
+                    );
+                }
+            }
             unproven if !unproven.is_proven() => {
                 if let Some(held_back) = self.unproven_log.pass() {
                     tracing::warn!(endpoint, outcome, status, held_back, "callback refused");
                 }
             }
             _ if status == 503 => {
-                tracing::error!(endpoint, outcome, status, "callback not taken");
+                tracing::error!(
+                    endpoint,
+                    outcome,
+                    status,
+                    error,
+                    reason,
+                    "callback not taken"
+                );
             }
-            _ => tracing::warn!(endpoint, outcome, status, "callback not read"),
+            _ => tracing::warn!(endpoint, outcome, status, reason, "callback not read"),
         }
     }
 }

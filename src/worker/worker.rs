@@ -13,9 +13,9 @@ use crate::{
 
 /// Handles what the service received: made by the builder, and to be run.
 ///
-/// A worker serves one endpoint, or several put together by [`with`](Self::with). Dropped before it was
-/// run to its end, it warns and makes the readiness of its endpoints fail: everything would be
-/// answered with 200 and nothing be handled.
+/// A worker serves one endpoint, or several put together by [`with`](Self::with). Their
+/// [readiness](crate::CallbackService::readiness) fails while it does not run: everything would be
+/// answered with 200 and nothing be handled. Dropped before it was run to its end, it warns.
 ///
 /// ```no_run
 /// # async fn example(worker: tower_callback::worker::Worker) {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use http::Request;
+use tower::Service;
 use tower_callback::{
-    CallbackService, Callbacks, MemoryStore, MusicVideo, Token,
+    CallbackService, Callbacks, Clock, MemoryStore, MusicVideo, Token,
     testing::{Fault, Recording},
 };
 
 use crate::{
-    NAME, serve_hyper,
+    NAME, Never, poll_once, serve_hyper,
     support::{Client, SECRET, SUCCESS, post, success, url},
 };
 
@@ -111,6 +113,21 @@ async fn the_ack_deadline_counts_the_body_too() {
     );
     client.write(head).await;
     assert_eq!(client.answer().await.unwrap().status, 503);
+}
+
+#[tokio::test]
+async fn the_ack_deadline_counts_from_the_head_and_not_from_the_first_poll() {
+    let hands = Clock::manual();
+    let mut service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
+        .store(MemoryStore::with_clock(&hands))
+        .clock(hands.clock())
+        .ack_deadline(LONG)
+        .build_front()
+        .unwrap();
+    let mut answer = service.call(Request::post(url()).body(Never).unwrap());
+    hands.advance(LONG);
+    let answer = poll_once(&mut answer).await.expect("the time is up");
+    assert_eq!(answer.unwrap().status(), 503);
 }
 
 #[tokio::test]

@@ -204,7 +204,6 @@ async fn a_slow_handler_does_not_keep_callbacks_waiting() {
 #[tokio::test]
 async fn a_worker_that_was_dropped_makes_the_endpoint_not_ready() {
     let (service, worker, ..) = built(|_| async { Ok(()) });
-    assert_eq!(service.readiness().await, Ok(()));
     drop(worker);
     let problem = service.readiness().await.unwrap_err().to_string();
     assert!(
@@ -220,9 +219,19 @@ async fn a_worker_that_was_dropped_makes_the_endpoint_not_ready() {
 }
 
 #[tokio::test]
+async fn a_worker_makes_the_endpoint_ready_only_when_it_runs() {
+    let (service, worker, ..) = built(|_| async { Ok(()) });
+    let problem = service.readiness().await.unwrap_err().to_string();
+    assert!(problem.contains("not running yet"), "{problem}");
+    let running = worker.run_until(async {
+        assert_eq!(service.readiness().await, Ok(()));
+    });
+    running.await;
+}
+
+#[tokio::test]
 async fn a_worker_that_ended_makes_the_endpoint_not_ready() {
     let whole = whole(|_| async { Ok(()) }).await;
-    assert_eq!(whole.service.readiness().await, Ok(()));
     whole.stop.send(()).unwrap();
     whole.worker.await.unwrap();
     assert!(whole.service.readiness().await.is_err());

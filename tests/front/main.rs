@@ -10,16 +10,21 @@ mod budget;
 mod event;
 mod faults;
 mod handler;
-
 mod order;
 mod panics;
-
 mod proof;
 mod readiness;
 mod signature;
 mod traces;
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
+use http_body::{Body, Frame};
 use support::{SECRET, Server, serve_hyper};
 use tower_callback::{
     CallbackService, Callbacks, Event, MemoryStore, MusicVideo, Token, Verify,
@@ -91,5 +96,29 @@ impl Rig {
         let queue = Queue::events(NAME);
         let found = self.store.find(&queue, task.as_bytes()).await.unwrap();
         found.and_then(|found| found.body)
+    }
+}
+
+/// A body that never comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+/// What a future comes to if it is polled once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
     }
 }

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use tower_callback::{
-    Callbacks, HandlerError, IpAllowlist, MusicVideo, Token, Verify,
+    Callbacks, Clock, Disposition, HandlerError, IpAllowlist, MemoryStore, MusicVideo, Token,
+    Verify,
     verify::{PeerAddr, Refusal, RefusalKind, Verdict, Verified},
     verify_fn,
 };
 
 use crate::{
-    rig, rig_of, rig_with,
+    Never, poll_once, rig, rig_of, rig_with,
     support::{Answer, Client, PATH, SECRET, SUCCESS, post, request, success, url},
 };
 
@@ -246,45 +247,32 @@ async fn a_body_before_proof_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn bodies_before_proof_share_a_bounded_number_of_places() {
-    let rig = rig_of::<MusicVideo>(body_proof(), |b| {
-        b.unproven_bodies(2)
-            .body_timeout(Duration::from_millis(500))
-    })
-    .await;
-    // Two hold their places with bodies that do not come.
-    let head =
-        format!("POST {PATH} HTTP/1.1\r\nhost: x\r\nx-length: 9\r\ncontent-length: 9\r\n\r\n");
-    let mut holders = Vec::new();
-    for _ in 0..2 {
-        let mut client = Client::connect(rig.server.addr).await;
-        client.write(&head).await;
-        // Each is asked for its body, so it has its place.
-        client.write("{").await;
-        holders.push(client);
-    }
-    let third = rig.server.addr;
-    let length = SUCCESS.len().to_string();
-    let third = request(
-        third,
-        "POST",
-        PATH,
-        &[("x-length", length.as_str())],
-        SUCCESS,
-    )
-    .await;
-    assert!(
-        third.status == 503 || third.status == 200,
-        "it waits for a place, and gets it or is told to come again: {third:?}"
-    );
-    for mut holder in holders {
-        assert_eq!(holder.answer().await.unwrap().status, 408);
-    }
-    assert_eq!(
-        signed(&rig, SUCCESS.len(), SUCCESS).await,
-        200,
-        "places get free"
-    );
+async fn who_gets_no_place_for_his_body_in_time_is_told_to_come_again() {
+    let hands = Clock::manual();
+    let timeout = Duration::from_secs(5);
+    let mut service = Callbacks::<MusicVideo>::new("music-video", body_proof())
+        .store(MemoryStore::with_clock(&hands))
+        .clock(hands.clock())
+        .unproven_bodies(1)
+        .body_timeout(timeout)
+        .build_front()
+        .unwrap();
+    let head = || Request::post(PATH).header("x-length", SUCCESS.len());
+    // Nobody polls the holder again before the other has given up, so it keeps the only place.
+    let mut holder = service.call(head().body(Never).unwrap());
+    assert!(poll_once(&mut holder).await.is_none(), "its body is read");
+    let mut second = service.call(head().body(SUCCESS.to_owned()).unwrap());
+    assert!(poll_once(&mut second).await.is_none(), "it waits");
+    hands.advance(timeout);
+    let answer = poll_once(&mut second).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "60");
+    let disposition = answer.extensions().get::<Disposition>();
+    assert_eq!(disposition, Some(&Disposition::Overloaded));
+
+    assert_eq!(holder.await.unwrap().status(), 408);
+    let third = service.call(head().body(SUCCESS.to_owned()).unwrap());
+    assert_eq!(third.await.unwrap().status(), 200, "the place is free");
 }
 
 #[tokio::test]

@@ -6,7 +6,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_callback::{MusicVideo, Token, verify::Secret, verify_fn};
+use tower::ServiceExt;
+use tower_callback::{
+    Callback, CallbackService, Callbacks, Event, EventKey, MemoryStore, MusicVideo, Token,
+    event::{InvalidKey, ParseError},
+    testing::{Fault, Recording},
+    verify::Secret,
+    verify_fn,
+};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -137,6 +144,101 @@ async fn a_repeat_with_other_bytes_is_traced() {
     assert_eq!(capture.lines("other bytes").len(), 0);
     rig.send(SUCCESS.replace("v.mp4", "w.mp4")).await;
     assert_eq!(capture.lines("other bytes").len(), 1);
+}
+
+/// What is traced as an error or a warning when one callback comes, without what building traced.
+async fn trouble(service: CallbackService, body: &str) -> Vec<String> {
+    let (capture, _guard) = Capture::start();
+    let request = http::Request::post(url()).body(body.to_owned()).unwrap();
+    service.oneshot(request).await.unwrap();
+    let is_trouble = |line: &String| line.contains("ERROR") || line.contains("WARN");
+    capture.lines("").into_iter().filter(is_trouble).collect()
+}
+
+#[track_caller]
+fn assert_one(lines: &[String], told: &[&str]) {
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for told in told {
+        assert!(lines[0].contains(told), "{told:?}: {}", lines[0]);
+    }
+}
+
+fn endpoint() -> Callbacks<MusicVideo> {
+    Callbacks::new(crate::NAME, Token::query("token", SECRET))
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_one_error_that_says_how_it_failed() {
+    let store = Recording::new(MemoryStore::new());
+    store.fail(Fault::Rejected);
+    let service = endpoint().store(store).build_front().unwrap();
+    let rejected = ["ERROR", "store_failed", "the store rejects this: "];
+    assert_one(&trouble(service.clone(), SUCCESS).await, &rejected);
+    let unread = trouble(service, "{}").await;
+    assert_one(&unread, &rejected);
+    assert_one(&unread, &["not this event: "]);
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_accept_is_one_error_with_the_whole_chain_of_its_error() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the upsert failed")]
+    struct Upsert(#[source] std::fmt::Error);
+    let service = endpoint()
+        .accept(async |_| Err(Upsert(std::fmt::Error))?)
+        .unwrap();
+    let chain = format!("the upsert failed: {}", std::fmt::Error);
+    let told = ["ERROR", "not_accepted", &chain];
+    assert_one(&trouble(service, SUCCESS).await, &told);
+    let long = endpoint()
+        .accept(async |_| Err("x".repeat(100_000))?)
+        .unwrap();
+    let lines = trouble(long, SUCCESS).await;
+    assert_one(&lines, &["xxx"]);
+    assert!(lines[0].len() < 8 * 1024, "{}", lines[0].len());
+}
+
+#[tokio::test]
+async fn a_panic_of_user_code_is_one_error() {
+    let accept = |_: MusicVideo| async { panic!("no luck") };
+    let service = endpoint().accept(accept).unwrap();
+    let told = ["ERROR", "panicked", "status=503"];
+    assert_one(&trouble(service, SUCCESS).await, &told);
+}
+
+#[tokio::test]
+async fn why_a_callback_could_not_be_read_is_a_field_of_its_one_warning() {
+    let stored = endpoint().store(MemoryStore::new()).build_front().unwrap();
+    let accepted = endpoint().accept(async |_| Ok(())).unwrap();
+    for service in [stored, accepted] {
+        let told = ["WARN", "malformed", "reason=\"not well-formed: "];
+        assert_one(&trouble(service.clone(), "{").await, &told);
+        let told = ["WARN", "unprocessable", "reason=\"not this event: "];
+        assert_one(&trouble(service, "{}").await, &told);
+    }
+}
+
+/// An event that says too much about why it is none.
+struct Verbose;
+
+impl Event for Verbose {
+    fn parse(_: &Callback<'_>) -> Result<Self, ParseError> {
+        Err(ParseError::unprocessable("x".repeat(100_000)))
+    }
+
+    fn key(&self) -> Result<EventKey, InvalidKey> {
+        EventKey::new("verbose")
+    }
+}
+
+#[tokio::test]
+async fn why_a_callback_could_not_be_read_is_traced_in_short() {
+    let service = Callbacks::<Verbose>::new(crate::NAME, Token::query("token", SECRET))
+        .accept(async |_| Ok(()))
+        .unwrap();
+    let lines = trouble(service, "{}").await;
+    assert_one(&lines, &["xxx"]);
+    assert!(lines[0].len() < 1024, "{}", lines[0].len());
 }
 
 /// A word that appears in no trace, `Debug` output or answer, wherever a caller puts it.
