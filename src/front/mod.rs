@@ -6,6 +6,7 @@
 
 mod body;
 mod content;
+mod count;
 mod disposition;
 mod endpoint;
 mod future;

@@ -199,6 +199,7 @@ impl Endpoint {
     /// Takes what a proven caller sent.
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Outcome {
         self.trace_proof(&verified);
+        self.count_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
         if Meta::size_of(&headers) > Meta::MAX_HEADERS {
             return Disposition::TooLarge { proven: true }.into();
@@ -292,6 +293,7 @@ impl Endpoint {
     /// Traces the outcome and makes the reply. Never the URI, a header or the body.
     fn answer(&self, outcome: &Outcome) -> Response<ReplyBody> {
         self.trace(outcome);
+        self.count(outcome.disposition);
         reply(
             outcome.disposition,
             self.settings.conceal,
