@@ -28,9 +28,9 @@ pub(super) fn report<'a, T, const N: usize>(
 ) -> Result<Report<T>, ParseError> {
     let text = json::text(body)?;
     let read = || {
-        let envelope = Envelope::of(text)?;
+        let envelope = Envelope::of(text, names)?;
         let (task_id, code, msg) = envelope.head()?;
-        let members = envelope.data(names)?.once()?;
+        let members = envelope.data.once()?;
         let outcome = if is_success(code) {
             Ok(success(members)?)
         } else {
@@ -49,35 +49,35 @@ pub(super) fn report<'a, T, const N: usize>(
 /// The task's id in a callback, also in one that is no event but for its id. None where two readers
 /// could find two.
 pub(super) fn task_id(body: &[u8]) -> Option<String> {
-    let envelope = Envelope::of(json::text(body).ok()?).ok()?;
+    let envelope = Envelope::of(json::text(body).ok()?, []).ok()?;
     if envelope.repeated_id {
         return None;
     }
     envelope.task_id().ok().map(Cow::into_owned)
 }
 
-/// What stands around the part that only one product has.
-pub(super) struct Envelope<'a> {
+/// What every callback has, around the members of `data` that only one product has.
+pub(super) struct Envelope<'a, const N: usize> {
     code: Option<&'a RawValue>,
     msg: Option<&'a RawValue>,
     /// `task_id` and `taskId` of the root, then of `data`.
     ids: [Option<&'a RawValue>; 4],
-    /// Where it is an object: of any other type it holds nothing.
-    data: Option<&'a RawValue>,
+    /// Of a `data` that is an object: any other holds nothing.
+    pub(super) data: Members<'a, N>,
     repeated: bool,
     /// Whether one of those that are repeated holds an id.
     repeated_id: bool,
 }
 
-impl<'a> Envelope<'a> {
-    pub(super) fn of(text: &'a str) -> Result<Self, Reason> {
-        let root = Members::of(text, ["code", "msg", "task_id", "taskId", "data"])?;
-        let [code, msg, root_id, root_camel_id, data] = root.values;
+impl<'a, const N: usize> Envelope<'a, N> {
+    pub(super) fn of(text: &'a str, names: [&str; N]) -> Result<Self, Reason> {
+        let root = Members::of(text, ["code", "msg", "data"])?;
+        let [code, msg, data] = root.values;
         let data = data.filter(|data| is_object(data));
-        let inner = Members::of(data.map_or("{}", RawValue::get), ["task_id", "taskId"])?;
-        let [id, camel_id] = inner.values;
-        let [twice_code, twice_msg, ids_or_data @ ..] = root.repeated;
-        let repeated_id = ids_or_data.contains(&true) || inner.repeated.contains(&true);
+        let data = Members::of(data.map_or("{}", RawValue::get), names)?;
+        let [twice_code, twice_msg, twice_data] = root.repeated;
+        let repeated_id = root.repeated_id || data.repeated_id || twice_data;
+        let ([root_id, root_camel_id], [id, camel_id]) = (root.ids, data.ids);
         Ok(Self {
             code,
             msg,
@@ -97,11 +97,6 @@ impl<'a> Envelope<'a> {
         let task_id = self.task_id()?.into_owned();
         let msg = self.msg.and_then(string).unwrap_or_default().into_owned();
         Ok((task_id, code, msg))
-    }
-
-    /// Members of `data`.
-    pub(super) fn data<const N: usize>(&self, names: [&str; N]) -> Result<Members<'a, N>, Reason> {
-        Members::of(self.data.map_or("{}", RawValue::get), names)
     }
 
     /// The one id, however often it is given.
@@ -128,6 +123,9 @@ const TWICE: Reason = "a member that is read is given twice";
 /// Each is kept raw, so that a megabyte of digits or half a surrogate pair matters only where its
 /// value does.
 pub(super) struct Members<'a, const N: usize> {
+    /// `task_id` and `taskId`, beside those that were asked for.
+    ids: [Option<&'a RawValue>; 2],
+    repeated_id: bool,
     values: [Option<&'a RawValue>; N],
     repeated: [bool; N],
     /// Whether there are any others.
@@ -164,26 +162,32 @@ impl<'a, const N: usize> Visitor<'a> for Named<'_, N> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members {
+            ids: [None; 2],
+            repeated_id: false,
             values: [None; N],
             repeated: [false; N],
             others: false,
         };
         while let Some(name) = map.next_key::<&RawValue>()? {
             let name = string(name);
-            let place = self
-                .0
-                .iter()
-                .position(|known| name.as_deref() == Some(known));
-            match place {
-                None => {
+            let name = name.as_deref();
+            let id = match name {
+                Some("task_id") => Some(0),
+                Some("taskId") => Some(1),
+                _ => None,
+            };
+            let known = self.0.iter().position(|known| name == Some(known));
+            let (slot, repeated) = match (id, known) {
+                (Some(id), _) => (&mut members.ids[id], &mut members.repeated_id),
+                (None, Some(place)) => (&mut members.values[place], &mut members.repeated[place]),
+                (None, None) => {
                     members.others = true;
                     map.next_value::<IgnoredAny>()?;
+                    continue;
                 }
-                Some(place) if members.values[place].is_some() => {
-                    members.repeated[place] = true;
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Some(place) => members.values[place] = Some(map.next_value()?),
+            };
+            if slot.replace(map.next_value()?).is_some() {
+                *repeated = true;
             }
         }
         Ok(members)

@@ -199,11 +199,7 @@ enum Shape {
 
 impl Shape {
     fn of(text: &str) -> Result<Self, Reason> {
-        let envelope = Envelope::of(text)?;
-        let (task_id, code, msg) = envelope.head()?;
-        let members = envelope.data([
-            "task_id",
-            "taskId",
+        let names = [
             "callbackType",
             "data",
             "audioWavUrl",
@@ -211,9 +207,12 @@ impl Shape {
             "images",
             "instruments",
             "video_url",
-        ])?;
+        ];
+        let envelope = Envelope::of(text, names)?;
+        let (task_id, code, msg) = envelope.head()?;
+        let members = envelope.data;
         let others = members.others;
-        let [_, _, stage, list, wav, stems, images, notes, video] = members.once()?;
+        let [stage, list, wav, stems, images, notes, video] = members.once()?;
         let marks = [stage, wav, stems, images, notes, video].map(|mark| mark.is_some());
         let callback_type = parse::text(stage);
         let known = match marks {
