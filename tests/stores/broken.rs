@@ -91,7 +91,7 @@ caught! {
     purge_counts_from_settlement: PurgeCountsFromInsert;
     purge_never_takes_what_is_pending: PurgeTakesPending;
     purge_forgets_bodies_keys_and_dead_letters_each_by_its_own_age: BodiesAreKept;
-    purge_and_a_duplicate_race_safely: PurgeTakesPending;
+    purge_and_a_duplicate_race_safely: PurgeTakesPending, PurgeReadsThenDeletes;
     concurrent_inserts_of_one_key_make_one_record: ChecksThenActs;
     batches_in_opposite_order_do_not_deadlock: LocksInOrderOfTheBatch;
     inserting_and_extending_go_on_while_others_lease_and_settle: ExtendIsBusy;
@@ -99,6 +99,7 @@ caught! {
     a_dropped_call_leaves_the_store_whole: InsertsInTwoSteps;
     what_was_acknowledged_survives_reopening: ReopensEmpty;
     leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
+    a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(super) enum Flaw {
     PurgeCountsFromInsert,
     PurgeTakesPending,
     BodiesAreKept,
+    PurgeReadsThenDeletes,
     ChecksThenActs,
     LocksInOrderOfTheBatch,
     ExtendIsBusy,
@@ -69,6 +70,7 @@ pub(super) enum Flaw {
     InsertsInTwoSteps,
     ReopensEmpty,
     ReopeningEndsLeases,
+    AnswersForWhatIsOnItsWay,
 }
 
 pub(super) struct Flawed(pub(super) Flaw);
@@ -118,6 +120,7 @@ struct Notes {
     settled: HashSet<LeaseToken>,
     first_insert: Option<Duration>,
     full: bool,
+    on_their_way: HashMap<Bytes, RecordId>,
     locks: HashMap<Bytes, Arc<AsyncMutex<()>>>,
 }
 
@@ -204,6 +207,20 @@ impl FlawedStore {
                 tokio::task::yield_now().await;
                 self.store.insert(&[record]).await.unwrap();
                 return Inserted::Fresh;
+            }
+            Flaw::AnswersForWhatIsOnItsWay if known.is_none() => {
+                let other = self.notes().on_their_way.get(&record.key).copied();
+                if let Some(id) = other.filter(|id| *id != record.id) {
+                    return Inserted::Duplicate {
+                        id,
+                        rank: record.rank,
+                        state: State::Pending,
+                        differs: false,
+                    };
+                }
+                let key = record.key.clone();
+                self.notes().on_their_way.insert(key, record.id);
+                tokio::task::yield_now().await;
             }
             Flaw::InsertsInTwoSteps => {
                 if !is_new {
@@ -459,6 +476,30 @@ impl Store for FlawedStore {
                         let disown = Settlement::new(leased.lease, Action::Disown);
                         self.store.settle(&[disown]).await?;
                     }
+                }
+            }
+            Flaw::PurgeReadsThenDeletes => {
+                let queue = Queue::events("conformance");
+                let known: Vec<_> = self.notes().leases.keys().cloned().collect();
+                let mut doomed = HashSet::new();
+                for key in known {
+                    let found = self.store.find(&queue, &key).await?;
+                    if found.is_some_and(|found| found.state == State::Done) {
+                        doomed.insert(key);
+                    }
+                }
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                for leased in self.store.lease(&queue, 1000, Duration::MAX).await? {
+                    let after = Duration::ZERO;
+                    let action = if doomed.contains(&leased.key) {
+                        Action::Disown
+                    } else {
+                        Action::Release { after }
+                    };
+                    let settlement = Settlement::new(leased.lease, action);
+                    self.store.settle(&[settlement]).await?;
                 }
             }
             Flaw::BodiesAreKept => retention = retention.with_bodies(Duration::MAX),

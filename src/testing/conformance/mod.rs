@@ -230,5 +230,6 @@ clauses! { $
     reopen::{
         what_was_acknowledged_survives_reopening,
         leases_and_tokens_survive_reopening,
+        a_duplicate_of_a_dropped_insert_survives_reopening,
     }
 }

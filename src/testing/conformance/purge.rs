@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Fixture, Outcome,
-    calls::{LONG, Probe, SHORT, clause, dead, event, events, retry_in},
+    calls::{LONG, Probe, SHORT, clause, dead, event, events, ranked, retry_in},
 };
 use crate::store::{Action, Inserted, NewRecord, Retention, State};
 
@@ -150,6 +150,7 @@ pub async fn purge_forgets_bodies_keys_and_dead_letters_each_by_its_own_age<F: F
 }
 
 /// A repeat that comes while its key is forgotten is a duplicate or a new event, and then it is there.
+/// So is what has a higher rank, as an upgrade or as a new event.
 pub async fn purge_and_a_duplicate_race_safely<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
     for round in 0..20 {
@@ -157,7 +158,8 @@ pub async fn purge_and_a_duplicate_race_safely<F: Fixture>(fixture: &F) -> Outco
         for key in &keys {
             finish(&probe, &event(key.clone()), Action::Done).await;
         }
-        let repeats: Vec<_> = keys.iter().map(|key| event(key.clone())).collect();
+        let repeats = (0..).zip(&keys);
+        let repeats: Vec<_> = repeats.map(|(n, key)| ranked(key.clone(), n % 2)).collect();
         let inserts = repeats.iter().cloned().map(|record| {
             let calls = probe.calls();
             async move { (calls.put(&record).await, record) }
@@ -168,7 +170,7 @@ pub async fn purge_and_a_duplicate_race_safely<F: Fixture>(fixture: &F) -> Outco
         let mut fresh = 0;
         for (answer, record) in answers {
             match answer {
-                Inserted::Fresh => {
+                Inserted::Fresh | Inserted::Upgraded => {
                     fresh += 1;
                     let found = probe.known(&record).await;
                     probe.same("what was acknowledged in the race", found.id, record.id);
@@ -176,7 +178,7 @@ pub async fn purge_and_a_duplicate_race_safely<F: Fixture>(fixture: &F) -> Outco
                 }
                 Inserted::Duplicate {
                     state: State::Done, ..
-                } => {
+                } if record.rank == 0 => {
                     let state = probe.state(&record).await;
                     probe.same("what was a duplicate of the forgotten", state, None);
                 }

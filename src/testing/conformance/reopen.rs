@@ -1,6 +1,6 @@
 //! What a durable store knows when it is opened again.
 
-use std::time::Duration;
+use std::{future::poll_fn, slice, task::Poll, time::Duration};
 
 use super::{
     Fixture, Outcome,
@@ -122,5 +122,45 @@ pub async fn leases_and_tokens_survive_reopening<F: Fixture>(fixture: &F) -> Out
     probe.same("the old lease after the new one", settled, Settled::Stale);
     let found = probe.find(&Queue::events("nobody"), b"held").await;
     probe.seen(found.is_none(), || "a key crossed queues on reopening");
+    Outcome::Kept
+}
+
+/// Whoever is told that somebody else's copy has the key can rely on it, also when that one's call was
+/// dropped meanwhile: the copy is kept, or he is not told so.
+pub async fn a_duplicate_of_a_dropped_insert_survives_reopening<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
+    let mut probe = Probe::open(clause!(), fixture).await;
+    if probe.store().durability() == Durability::Volatile {
+        return VOLATILE;
+    }
+    for polls in 0..8 {
+        let first = event(format!("task {polls}"));
+        let second = event(first.key.clone());
+        let mut dropped = Box::pin(probe.store().insert(slice::from_ref(&first)));
+        for _ in 0..polls {
+            if poll_fn(|context| Poll::Ready(dropped.as_mut().poll(context).is_ready())).await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let mut put = Box::pin(probe.put(&second));
+        // Both are under way when the first is dropped.
+        let answer = poll_fn(|context| Poll::Ready(put.as_mut().poll(context))).await;
+        drop(dropped);
+        let answer = match answer {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => put.as_mut().await,
+        };
+        drop(put);
+        let promised = match answer {
+            Inserted::Fresh => second.id,
+            Inserted::Duplicate { .. } => first.id,
+            other => probe.broken(format_args!("a second copy: {other:?}")),
+        };
+        probe = probe.reopen().await;
+        let found = probe.known(&second).await;
+        probe.same("the copy that was spoken of", found.id, promised);
+    }
     Outcome::Kept
 }
