@@ -67,9 +67,9 @@ async fn a_heartbeat_gives_up_on_a_lock_long_before_others_do_and_leaves_them_th
     let timeout = pool.fetch_one("PRAGMA busy_timeout").await.unwrap();
     assert_eq!(timeout.get::<i64, _>(0), PATIENCE.as_millis() as i64);
 
+    let patient = place.open().await;
     let mut somebody = place.connect().await;
     somebody.execute("BEGIN IMMEDIATE").await.unwrap();
-    let patient = place.open().await;
     tokio::select! {
         answer = settle(&store, &leased, heartbeat()) => assert_eq!(answer, Settled::Busy),
         _ = is_unavailable(&patient, "other") => panic!("the heartbeat waits as long as others"),
