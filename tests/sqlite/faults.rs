@@ -67,7 +67,8 @@ async fn a_heartbeat_gives_up_on_a_lock_long_before_others_do_and_leaves_them_th
     let timeout = pool.fetch_one("PRAGMA busy_timeout").await.unwrap();
     assert_eq!(timeout.get::<i64, _>(0), PATIENCE.as_millis() as i64);
 
-    let patient = place.open().await;
+    let options = SqliteStore::options().with_busy_timeout(PATIENCE / 2);
+    let patient = options.open(place.path()).await.unwrap();
     let mut somebody = place.connect().await;
     somebody.execute("BEGIN IMMEDIATE").await.unwrap();
     tokio::select! {
