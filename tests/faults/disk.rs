@@ -16,8 +16,11 @@ use crate::{
     wait_for_end,
 };
 
+/// What is to be done on a small file system.
+type Test = fn(&Path);
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&'static str, fn(&Path)); 3] = [
+    let tests: [(&'static str, Test); 3] = [
         ("a_full_disk_is_503_until_there_is_room", |dir| {
             full(dir, Mode::Own);
         }),
@@ -69,7 +72,7 @@ impl Drop for SmallDisk {
 
 /// Mounting is for root, also for the root of a namespace of one's own, in which the test is then
 /// run again. Not every container lets us have that.
-fn on_small_disk(name: &str, test: fn(&Path)) -> Result<Completion, Failed> {
+fn on_small_disk(name: &str, test: Test) -> Result<Completion, Failed> {
     let directory = tempfile::tempdir().unwrap();
     let reason = match SmallDisk::mount(directory.path()) {
         Ok(disk) => {

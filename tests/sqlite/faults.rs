@@ -2,12 +2,15 @@
 
 use std::{fs, time::Duration};
 
-use sqlx::{Executor, query};
+use sqlx::{Executor, Row, query};
 use tower_callback::store::{
     Action, Inbox, Inserted, Retention, Settled, SqliteStore, Store, StoreErrorKind,
 };
 
 use crate::support::{MINUTE, Place, events, lease, put, record, settle, settlement};
+
+/// The driver's own busy timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn is_unavailable(store: &SqliteStore, key: &str) -> bool {
     match store.insert(&[record(key)]).await {
@@ -49,6 +52,31 @@ async fn a_database_locked_by_somebody_else_is_unavailable_until_it_is_not() {
         Settled::Applied
     );
     assert_eq!(place.integrity().await, "ok");
+}
+
+/// Heartbeats do not keep the only lane to the lock for as long as others may wait for it.
+#[tokio::test]
+async fn a_heartbeat_gives_up_on_a_lock_long_before_others_do_and_leaves_them_their_patience() {
+    let place = Place::new();
+    let pool = place.pool(1).await;
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    put(&store, &record("task")).await;
+    let leased = lease(&store, MINUTE).await.lease;
+    let heartbeat = || Action::Extend { ttl: MINUTE };
+    assert_eq!(settle(&store, &leased, heartbeat()).await, Settled::Applied);
+    let timeout = pool.fetch_one("PRAGMA busy_timeout").await.unwrap();
+    assert_eq!(timeout.get::<i64, _>(0), PATIENCE.as_millis() as i64);
+
+    let options = SqliteStore::options().with_busy_timeout(PATIENCE / 2);
+    let patient = options.open(place.path()).await.unwrap();
+    let mut somebody = place.connect().await;
+    somebody.execute("BEGIN IMMEDIATE").await.unwrap();
+    tokio::select! {
+        answer = settle(&store, &leased, heartbeat()) => assert_eq!(answer, Settled::Busy),
+        _ = is_unavailable(&patient, "other") => panic!("the heartbeat waits as long as others"),
+    }
+    let timeout = pool.fetch_one("PRAGMA busy_timeout").await.unwrap();
+    assert_eq!(timeout.get::<i64, _>(0), PATIENCE.as_millis() as i64);
 }
 
 /// Nobody has as much free space as the second store asks for.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sqlx::{Executor, Row, query, sqlite::SqliteSynchronous};
 use tower_callback::store::{
-    Action, Durability, Inbox, Inserted, Inspect, NewRecord, OpenErrorKind, Purged, Queue,
-    Retention, Settled, SqliteStore, State, Store, StoreErrorKind,
+    Action, CompleteErrorKind, Durability, Inbox, Inserted, Inspect, NewRecord, OpenErrorKind,
+    Purged, Queue, Retention, Settled, SqliteStore, State, Store, StoreErrorKind,
 };
 
 use crate::support::{MINUTE, Place, events, lease, put, record, settle, settlement};
@@ -107,16 +107,65 @@ async fn a_pool_in_memory_is_refused() {
 async fn a_newer_schema_is_refused_with_its_version() {
     let place = Place::new();
     drop(place.open().await);
-    let mut conn = place.connect().await;
-    query("UPDATE tower_callback_schema SET version = 99")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    set_version(&place, 99).await;
     let error = SqliteStore::open(place.path()).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NewerSchema);
     assert!(error.to_string().contains("99"), "{error}");
     let path = place.path().display().to_string();
     assert!(error.to_string().contains(&path), "{error}");
+}
+
+/// A later release was started on the file beside this one, and has made its tables other ones.
+#[tokio::test]
+async fn a_process_does_not_write_to_tables_that_another_one_migrated_meanwhile() {
+    let place = Place::new();
+    let pool = place.pool(3).await;
+    let options = SqliteStore::options();
+    for store in [
+        place.open().await,
+        options.with_pool(pool.clone()).await.unwrap(),
+    ] {
+        for key in ["done", "leased", "waiting"] {
+            put(&store, &record(key)).await;
+        }
+        let leased = store.lease(&events(), 2, MINUTE).await.unwrap();
+        let [done, leased] = [&leased[0].lease, &leased[1].lease];
+        settle(&store, done, Action::Done).await;
+        set_version(&place, 99).await;
+
+        let unavailable = StoreErrorKind::Unavailable;
+        let error = store.insert(&[record("new")]).await.unwrap_err();
+        assert_eq!(error.kind(), unavailable);
+        let error = store.lease(&events(), 9, MINUTE).await.unwrap_err();
+        assert_eq!(error.kind(), unavailable);
+        let settlements = [settlement(leased, Action::Done)];
+        let error = store.settle(&settlements).await.unwrap_err();
+        assert_eq!(error.kind(), unavailable);
+        let all = Retention::default().with_keys(Duration::ZERO);
+        let error = store.purge(&all).await.unwrap_err();
+        assert_eq!(error.kind(), unavailable);
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let error = SqliteStore::complete(&mut tx, leased).await.unwrap_err();
+        assert_eq!(error.kind(), CompleteErrorKind::Database);
+        tx.rollback().await.unwrap();
+
+        set_version(&place, 1).await;
+        let counts = store.counts(&events()).await.unwrap();
+        assert_eq!((counts.pending, counts.leased, counts.done), (1, 1, 1));
+        settle(&store, leased, Action::Done).await;
+        let waiting = lease(&store, MINUTE).await.lease;
+        settle(&store, &waiting, Action::Done).await;
+        while store.purge(&all).await.unwrap().more {}
+    }
+}
+
+async fn set_version(place: &Place, version: i64) {
+    let mut conn = place.connect().await;
+    query("UPDATE tower_callback_schema SET version = ?")
+        .bind(version)
+        .execute(&mut conn)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt};
 
 use sqlx::{Row, SqliteConnection, query};
 
-use super::{clock, rows};
+use super::{clock, rows, schema};
 use crate::{BoxError, store::Lease};
 
 /// Why a lease cannot be completed. Roll the transaction back.
@@ -107,6 +107,7 @@ async fn run(
     lease: &Lease,
 ) -> Result<Option<CompleteErrorKind>, sqlx::Error> {
     let [low, high] = rows::token_range(lease.token);
+    schema::check_under_lock(conn).await?;
     let now = clock::wall();
     let statement = |sql: &'static str| {
         query(sql)

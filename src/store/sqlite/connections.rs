@@ -125,7 +125,6 @@ impl Connections {
         readers: usize,
     ) -> Result<Self, OpenError> {
         let path = absolute(path)?;
-        refuse_network(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .busy_timeout(busy_timeout)
@@ -325,6 +324,8 @@ impl Connections {
         writes: bool,
     ) -> Result<(SqliteConnection, Identity), OpenError> {
         let deadline = Instant::now() + self.busy_timeout;
+        // Each time: another file may be at the path, on another disk.
+        refuse_network(&self.path)?;
         loop {
             let before = guard::identity(&self.path).ok();
             let connected = async {

@@ -1,6 +1,9 @@
 //! What the file system must be and have, and whether the file is still the one that was opened.
 
-use std::{io, path::Path};
+#[cfg(target_os = "linux")]
+mod fuse;
+
+use std::{borrow::Cow, io, path::Path};
 
 /// Which file a path leads to: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +46,15 @@ pub(super) fn free_space(_path: &Path) -> io::Result<Option<u64>> {
 /// The name of the network or shared file system that a path is on, if it is on one: their
 /// locks and shared memory do not do what SQLite's write-ahead log needs.
 #[cfg(target_os = "linux")]
-pub(super) fn network(path: &Path) -> io::Result<Option<&'static str>> {
+pub(super) fn network(path: &Path) -> io::Result<Option<Cow<'static, str>>> {
     let stat = rustix::fs::statfs(path)?;
     // The field's width and sign differ between architectures; all magic numbers have 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let magic = stat.f_type as u32;
-    Ok(network_name(magic))
+    if magic == fuse::MAGIC {
+        return fuse::network(path);
+    }
+    Ok(network_name(magic).map(Cow::Borrowed))
 }
 
 #[cfg(target_os = "linux")]
@@ -74,14 +80,14 @@ fn network_name(magic: u32) -> Option<&'static str> {
 }
 
 #[cfg(any(target_os = "macos", target_os = "ios"))]
-pub(super) fn network(path: &Path) -> io::Result<Option<&'static str>> {
+pub(super) fn network(path: &Path) -> io::Result<Option<Cow<'static, str>>> {
     const MNT_LOCAL: u32 = 0x1000;
     let stat = rustix::fs::statfs(path)?;
-    Ok((stat.f_flags & MNT_LOCAL == 0).then_some("network volume"))
+    Ok((stat.f_flags & MNT_LOCAL == 0).then_some(Cow::Borrowed("network volume")))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios")))]
-pub(super) fn network(_path: &Path) -> io::Result<Option<&'static str>> {
+pub(super) fn network(_path: &Path) -> io::Result<Option<Cow<'static, str>>> {
     Ok(None)
 }
 

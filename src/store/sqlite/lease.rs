@@ -9,6 +9,7 @@ use super::{
     clock::ceil_millis,
     db_error::store_error,
     rows::{self, KeyHash},
+    schema,
 };
 use crate::store::{Lease, Leased, Queue, StoreError};
 
@@ -25,6 +26,7 @@ FROM tower_callback_queue q WHERE q.endpoint = ?1 AND q.kind = ?2";
 /// against an event that replaced the leased one.
 const BEGIN: &str = "
 BEGIN IMMEDIATE;
+SELECT -3, max(version) FROM tower_callback_schema;
 SELECT r.seq, r.k, r.id, p.key, r.rank, p.body, p.meta, r.attempt + 1,
     r.expiries + (r.state = 1 AND r.next_due IS NULL), r.born
 FROM tower_callback_record r INDEXED BY tower_callback_due
@@ -93,6 +95,10 @@ async fn run(
     let mut tokens = Vec::with_capacity(due.len() * 16);
     let mut leased: Vec<Leased> = Vec::with_capacity(due.len());
     for row in &due {
+        if row.try_get::<i64, _>(0)? == -3 {
+            schema::check(row.try_get(1)?)?;
+            continue;
+        }
         let (seq, lease) = read(row, queue, now)?;
         // A suspect goes alone, when its turn comes.
         let suspect = lease.expiries > 0;

@@ -64,11 +64,17 @@ use super::{
 ///   the log without a sync, and take acknowledged records along at the next power failure.
 ///   Give every connection to the file at least `NORMAL`.
 /// - Network and shared file systems are refused, because SQLite's locks and shared memory do not
-///   hold there.
+///   hold there. On Linux those in user space (FUSE) are known by name: `sshfs`, GlusterFS, `rclone`
+///   and their like are refused, and what is not known is accepted. So are the folders that
+///   a virtual machine shares with its host by virtiofs or gRPC-FUSE, as Docker Desktop does: only
+///   one side may open the file there. Better use a disk of the machine's own.
 /// - Below a [reserve](SqliteOptions::with_reserve) of free space, inserts are unavailable; settling and
 ///   purging go on.
-/// - After an error of the disk, no connection that was open is used again. The call is answered
-///   with [`Unavailable`](super::StoreErrorKind::Unavailable), and the next one opens the file anew.
+/// - After an error of the disk, the call is answered with
+///   [`Unavailable`](super::StoreErrorKind::Unavailable), and its connection is closed. No other
+///   connection of the store's own file that was open is used again: the next call opens the file
+///   anew, and syncs it. The idle connections of [a pool](Self::with_pool) are not the store's to
+///   close, and go on to be used.
 /// - When another file is found at the path, it is opened; what was being written at that moment
 ///   is not acknowledged. When there is none, the store is unavailable until there is.
 ///
@@ -78,6 +84,12 @@ use super::{
 ///
 /// Milliseconds of the wall clock that never run backwards: while the wall clock is behind the latest
 /// time that was written to the file, time goes on from there.
+///
+/// A wall clock that is set forward cannot be told from a machine that slept. Leases expire, so that
+/// what is being handled may be handled a second time at once, and retries come early. Set
+/// forward further than the [retention](Retention), it lets bodies, dead letters and remembered
+/// keys be purged: a repeat of a forgotten event is a new one. Set right again, the store stays
+/// ahead until the wall clock is there.
 ///
 /// # Cancellation
 ///

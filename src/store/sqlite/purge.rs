@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection, query};
 
-use super::{Shared, clock::ceil_millis, db_error::store_error, queues::Queues};
+use super::{Shared, clock::ceil_millis, db_error::store_error, queues::Queues, schema};
 use crate::store::{Purged, Retention, StoreError};
 
 /// The most rows of a kind that one step takes, so that inserts need not wait long.
@@ -67,6 +67,7 @@ pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purg
 async fn run(conn: &mut SqliteConnection, ages: [i64; 4], now: i64) -> Result<Purged, sqlx::Error> {
     let [bodies, dead, quarantine, keys] = ages;
     query("BEGIN IMMEDIATE").execute(&mut *conn).await?;
+    schema::check_under_lock(conn).await?;
     let mut queues = Queues::default();
     let mut records = 0;
     let mut more = false;

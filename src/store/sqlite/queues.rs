@@ -3,13 +3,15 @@
 
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
-use super::rows::json_pairs;
+use super::{rows::json_pairs, schema};
 use crate::store::{Queue, QueueKind};
 
-/// Reads every queue; to be told from other rows of the same round trip by its first column.
+/// Reads every queue and the tables' version; to be told from other rows of the same round trip by
+/// their first column.
 macro_rules! select_queues {
     () => {
-        "SELECT -1, id, endpoint, kind, live, clock FROM tower_callback_queue;"
+        "SELECT -3, max(version) FROM tower_callback_schema;
+        SELECT -1, id, endpoint, kind, live, clock FROM tower_callback_queue;"
     };
 }
 pub(super) use select_queues;
@@ -36,6 +38,9 @@ struct Known {
 impl Queues {
     /// Takes in a row of `select_queues`.
     pub(super) fn read(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
+        if row.try_get::<i64, _>(0)? == -3 {
+            return schema::check(row.try_get(1)?);
+        }
         self.0.push(Known {
             number: row.try_get(1)?,
             endpoint: row.try_get(2)?,

@@ -118,6 +118,23 @@ pub(super) async fn sync_once(conn: &mut SqliteConnection) -> Result<(), OpenErr
     Ok(())
 }
 
+/// Refuses tables that another process has made later ones of, since the connection was opened.
+/// Whoever writes asks under the lock, and so does not write what they do not mean any more.
+pub(super) fn check(found: i64) -> Result<(), sqlx::Error> {
+    if usize::try_from(found) == Ok(STEPS.len()) {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol(format!(
+        "the tables have version {found} by now, which this release of tower-callback does not know"
+    )))
+}
+
+/// The same, of what the database says.
+pub(super) async fn check_under_lock(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let version = query("SELECT max(version) FROM tower_callback_schema").fetch_one(conn);
+    check(version.await?.try_get(0)?)
+}
+
 async fn upgrade(
     conn: &mut SqliteConnection,
     steps: &'static [&'static str],

@@ -1,6 +1,6 @@
 //! The settings of a connection without which a commit is not on disk.
 
-use sqlx::{Row, SqliteConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, raw_sql};
 
 use super::open_error::{DbError, OpenError, OpenErrorKind};
 
@@ -27,6 +27,33 @@ pub(super) async fn make_durable(conn: &mut SqliteConnection) -> Result<(), Open
         OpenErrorKind::NotDurable,
         "the write-ahead log with `synchronous=FULL` cannot be had on this database",
     ))
+}
+
+/// How long heartbeats wait for somebody's lock: they can be repeated, and hold up all who write.
+const HURRY_MS: i64 = 250;
+
+/// Does something that does not wait long for a lock. If it fails, so does the setting, and the
+/// connection is to be closed.
+pub(super) async fn hurry<T>(
+    conn: &mut SqliteConnection,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let row = raw_sql("PRAGMA busy_timeout").fetch_one(&mut *conn).await?;
+    let usual: i64 = row.try_get(0)?;
+    if usual <= HURRY_MS {
+        return work(conn).await;
+    }
+    set_busy_timeout(conn, HURRY_MS).await?;
+    let done = work(conn).await?;
+    set_busy_timeout(conn, usual).await?;
+    Ok(done)
+}
+
+async fn set_busy_timeout(conn: &mut SqliteConnection, millis: i64) -> Result<(), sqlx::Error> {
+    // Made of this crate's own text and a number: a pragma takes no parameters.
+    let sql = AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}"));
+    raw_sql(sql).execute(conn).await?;
+    Ok(())
 }
 
 async fn read(conn: &mut SqliteConnection) -> Result<bool, OpenError> {

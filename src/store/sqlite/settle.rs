@@ -11,6 +11,7 @@ use super::{
     db_error::{is_locked, store_error},
     queues::{Queues, select_queues},
     rows::{self, DEAD, LEASED, PENDING},
+    settings,
 };
 use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError};
 
@@ -111,7 +112,14 @@ pub(super) async fn settle(
 
 async fn locked(shared: &Shared, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
     let mut held = shared.connections.writer().await?;
-    let settled = run(shared, held.conn(), settlements).await;
+    let settled = if settlements.iter().all(is_extension) {
+        settings::hurry(held.conn(), async |conn| {
+            run(shared, conn, settlements).await
+        })
+        .await
+    } else {
+        run(shared, held.conn(), settlements).await
+    };
     shared
         .connections
         .finish(held, settled.map_err(store_error))
