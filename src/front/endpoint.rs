@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 use super::{FrontSettings, NotReady, Sink, log::LogLimit};
 use crate::{Clock, liveness::Liveness, store::Queue, verify::Verify};
 
-/// One endpoint's front: what all its requests share.
 pub(crate) struct Endpoint {
     pub(super) name: Arc<str>,
     pub(super) events: Queue,
