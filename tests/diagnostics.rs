@@ -39,7 +39,7 @@ const BOTH: &str = "Result<(CallbackService, Worker), BuildError>";
 const FRONT: &str = "Result<CallbackService, BuildError>";
 const WORKER: &str = "Result<Worker, BuildError>";
 
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 13] = [
     Program {
         name: "no_store",
         result: BOTH,
@@ -63,6 +63,15 @@ const PROGRAMS: [Program; 12] = [
         result: WORKER,
         ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).build_worker()"#,
         words: &["no handler was given", "call `.handle(..)` before this"],
+    },
+    Program {
+        name: "a_handler_for_a_front",
+        result: FRONT,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(async |_| Ok(())).build_front()"#,
+        words: &[
+            "a front alone handles nothing",
+            "leave out `.handle(..)` before this",
+        ],
     },
     Program {
         name: "only_an_inbox",

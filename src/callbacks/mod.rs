@@ -60,8 +60,22 @@ pub trait HasHandler: sealed::Sealed {}
 
 impl HasHandler for Handled {}
 
+/// What [`Callbacks::build_front`] needs: that there is no handler, which it would drop.
+#[diagnostic::on_unimplemented(
+    message = "a front alone handles nothing, and a handler was given",
+    label = "leave out `.handle(..)` before this",
+    note = "the handler goes to the worker: `.build()` makes both, `.build_worker()` the worker alone"
+)]
+pub trait LacksHandler: sealed::Unhandled {}
+
+impl LacksHandler for NoHandler {}
+
 mod sealed {
-    use super::Handled;
+    use super::{Handled, NoHandler};
+
+    pub trait Unhandled {}
+
+    impl Unhandled for NoHandler {}
 
     pub trait Sealed {
         fn handled(self) -> Handled;
@@ -198,24 +212,6 @@ impl<E: Event, S> Callbacks<E, S, NoHandler> {
         self.with_handler(AnyHandler::from_service(service))
     }
 
-    /// The service alone, for a process without a worker. The worker elsewhere finds what is stored
-    /// by polling, and purges. A handler has no place here: give it to the worker.
-    ///
-    /// # Errors
-    ///
-    /// When a setting is wrong; the error names it, and says how to mend it.
-    pub fn build_front(self) -> Result<CallbackService, BuildError>
-    where
-        S: Inbox,
-    {
-        let Self { plan, store, .. } = self;
-        plan.validate::<E>()?;
-        let inbox = AnyInbox::new(store);
-        plan.check_store(&inbox)?;
-        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
-        Ok(plan.into_service::<E>(sink, None))
-    }
-
     fn with_handler(self, handler: AnyHandler) -> Callbacks<E, S, Handled> {
         Callbacks {
             plan: self.plan,
@@ -252,6 +248,25 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), Arc::clone(&wake));
         let worker = plan.worker(store, handler.handled().0, wake, liveness.clone());
         Ok((plan.into_service::<E>(sink, Some(liveness)), worker))
+    }
+
+    /// The service alone, for a process without a worker. The worker elsewhere finds what is stored
+    /// by polling, and purges. A handler has no place here: give it to the worker.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; the error names it, and says how to mend it.
+    pub fn build_front(self) -> Result<CallbackService, BuildError>
+    where
+        S: Inbox,
+        H: LacksHandler,
+    {
+        let Self { plan, store, .. } = self;
+        plan.validate::<E>()?;
+        let inbox = AnyInbox::new(store);
+        plan.check_store(&inbox)?;
+        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
+        Ok(plan.into_service::<E>(sink, None))
     }
 
     /// The worker alone, for a process without a front.

@@ -33,14 +33,13 @@ mod parse_error;
 pub use self::{
     callback::Callback,
     key::{EventKey, InvalidKey, Rank},
+    meta::Source,
     parse_error::{ParseError, ParseErrorKind},
 };
 pub(crate) use self::{
     callback::listed_headers,
     meta::{Meta, stored_precision},
 };
-
-pub use self::meta::Source;
 
 /// One kind of event, as it arrives at an endpoint.
 ///
@@ -61,6 +60,7 @@ pub trait Event: Sized + Send + 'static {
     /// The request headers that [`parse`](Self::parse) may look at, in lower case, such as
     /// `&["webhook-id"]`. They are kept with the record; no other header is.
     ///
+    /// Together they may take 8 KiB as they are stored; a request that has more is answered with 413.
     /// Do not list a header that carries a secret.
     const HEADERS: &'static [&'static str] = &[];
 

@@ -1,4 +1,4 @@
-//! What became of a request, and how each outcome is answered.
+//! The outcomes of a request, and the status of each.
 
 use http::StatusCode;
 

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{Clock, liveness::Liveness, store::Queue, verify::Verify};
 
-/// One endpoint's front: what all its requests share.
 pub(crate) struct Endpoint {
     pub(super) name: Arc<str>,
     pub(super) events: Queue,

@@ -25,6 +25,11 @@ use crate::BoxError;
 /// future for one that is not. When a callback comes, the app that was made ready for nothing is
 /// put back as a fresh clone, so that the permit of a `ConcurrencyLimit` returns. Hence `LoadShed`
 /// belongs inside the layer: outside it would never see the app busy.
+///
+/// # Bounds
+///
+/// It is a service where the data `R::Data` of the app's response body is `From<Bytes>`: one body type
+/// has both the app's responses and our replies, which are `Bytes`.
 pub struct Intercept<S> {
     inner: S,
     is_ready: bool,

@@ -12,6 +12,10 @@ use crate::{error::BuildError, verify::Setup};
 ///
 /// In axum, mount it last (`app.layer(layer)`) or use `route_service` with the leaf; a fallback that
 /// is added after the layer would answer in its place.
+///
+/// The app's response bodies must have `Data: From<Bytes>`, as `Bytes` itself has, and so the bodies of
+/// axum, hyper and tonic: our replies are `Bytes`, and go out as frames of the app's own kind. Map the
+/// body of an app whose data is of another kind first.
 #[derive(Clone)]
 pub struct CallbackLayer {
     mount: Arc<Mount>,

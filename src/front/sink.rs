@@ -10,7 +10,6 @@ use crate::{
     store::Committer,
 };
 
-/// Where a proven callback goes.
 pub(crate) enum Sink {
     /// Into the store, and from there to the worker, which is woken.
     Store {

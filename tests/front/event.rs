@@ -1,6 +1,9 @@
 //! What is read, and what is kept because it cannot be read.
 
+use std::sync::Arc;
+
 use http::Request;
+use tokio::{sync::Barrier, task::JoinSet};
 use tower::ServiceExt;
 use tower_callback::{
     Callback, Callbacks, Event, EventKey, MemoryStore, Token,
@@ -11,7 +14,7 @@ use tower_callback::{
 
 use crate::{
     NAME, rig, rig_of,
-    support::{SECRET, SUCCESS, request, success, url},
+    support::{SECRET, SUCCESS, post, request, success, url},
 };
 
 /// The answer to a body, and how many events and quarantined callbacks there are afterwards.
@@ -118,14 +121,24 @@ async fn the_same_unreadable_callback_is_kept_once() {
     assert_eq!(rig.quarantined().await, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn repeats_and_concurrent_repeats_are_received_and_stored_once() {
+    const SENDERS: usize = 32;
     let rig = rig().await;
-    let senders = (0..32).map(|_| rig.send(SUCCESS));
-    let mut senders: Vec<_> = senders.map(Box::pin).collect();
-    for sender in &mut senders {
-        assert_eq!(sender.await, 200);
+    let addr = rig.server.addr;
+    let barrier = Arc::new(Barrier::new(SENDERS));
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        let barrier = Arc::clone(&barrier);
+        senders.spawn(async move {
+            barrier.wait().await;
+            post(addr, &url(), SUCCESS).await.status
+        });
     }
+    while let Some(status) = senders.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    assert_eq!(rig.pending().await, 1);
     let pretty = SUCCESS.replace(',', ", ");
     assert_eq!(rig.send(pretty).await, 200, "other bytes, same event");
     assert_eq!(rig.pending().await, 1);

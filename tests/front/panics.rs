@@ -10,9 +10,10 @@ use http::Request;
 use http_body::{Body, Frame};
 use tower::ServiceExt;
 use tower_callback::{
-    Callback, Callbacks, Disposition, Event, EventKey, IpAllowlist, MusicVideo, Token,
+    Callback, Callbacks, Disposition, Event, EventKey, IpAllowlist, MusicVideo, Token, Verify,
     event::{InvalidKey, ParseError},
     store::{Counts, Inspect, Queue},
+    verify::{Verdict, Verified},
     verify_fn,
 };
 
@@ -27,7 +28,7 @@ async fn a_proof_that_panics_is_503() {
     let rig = rig_of::<MusicVideo>(by_head, |b| b).await;
     assert_eq!(rig.send(SUCCESS).await, 503);
     let by_body = verify_fn(|presented| match presented.body() {
-        None => tower_callback::verify::Verdict::NeedsBody,
+        None => Verdict::NeedsBody,
         Some(_) => panic!("at the body"),
     });
     let rig = rig_of::<MusicVideo>(by_body, |b| b).await;
@@ -43,7 +44,7 @@ async fn an_extractor_that_panics_is_503() {
     rig.assert_untouched().await;
 }
 
-/// Panics where the body says so.
+/// Panics where the body says so. Its subject is asked for only where the proof signs one.
 struct Touchy(&'static str);
 
 impl Event for Touchy {
@@ -51,6 +52,7 @@ impl Event for Touchy {
         match callback.body() {
             b"parse" => panic!("in parse"),
             b"key" => Ok(Self("key")),
+            b"subject" => Ok(Self("subject")),
             _ => Ok(Self("fine")),
         }
     }
@@ -59,6 +61,29 @@ impl Event for Touchy {
         assert_ne!(self.0, "key", "in key");
         EventKey::new(self.0)
     }
+
+    fn subject(&self) -> Option<&str> {
+        assert_ne!(self.0, "subject", "in subject");
+        Some(self.0)
+    }
+}
+
+/// A proof by body that signs the body as the subject.
+fn signs_its_body() -> impl Verify {
+    verify_fn(
+        |presented| match presented.body().map(std::str::from_utf8) {
+            Some(Ok(subject)) => Verdict::Accept(Verified::assertion().with_subject(subject)),
+            _ => Verdict::NeedsBody,
+        },
+    )
+}
+
+#[tokio::test]
+async fn a_subject_that_panics_is_503_and_kept_in_quarantine() {
+    let rig = rig_of::<Touchy>(signs_its_body(), |b| b).await;
+    assert_eq!(rig.send("subject").await, 503);
+    assert_eq!((rig.pending().await, rig.quarantined().await), (0, 1));
+    assert_eq!(rig.send("fine").await, 200, "and the endpoint goes on");
 }
 
 #[tokio::test]

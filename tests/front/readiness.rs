@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
 use crate::{
@@ -34,12 +34,13 @@ fn foreign() -> Request<Body> {
 #[tokio::test]
 async fn a_callback_is_received_while_the_app_is_never_ready() {
     #[derive(Clone)]
-    struct NeverReady;
+    struct NeverReady(mpsc::UnboundedSender<()>);
     impl<B> Service<Request<B>> for NeverReady {
         type Response = Response<String>;
         type Error = Infallible;
         type Future = std::future::Ready<Result<Self::Response, Infallible>>;
         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.0.send(()).unwrap();
             Poll::Pending
         }
         fn call(&mut self, _: Request<B>) -> Self::Future {
@@ -47,10 +48,13 @@ async fn a_callback_is_received_while_the_app_is_never_ready() {
         }
     }
     let rig = rig().await;
-    let server = serve_hyper(rig.service.layer(PATH).unwrap().layer(NeverReady)).await;
-    let waiting = tokio::spawn(async move { post(server.addr, "/other", "x").await });
-    let server = serve_hyper(rig.service.layer(PATH).unwrap().layer(NeverReady)).await;
-    assert_eq!(post(server.addr, &url(), SUCCESS).await.status, 200);
+    let (asked, mut was_asked) = mpsc::unbounded_channel();
+    let app = NeverReady(asked);
+    let server = serve_hyper(rig.service.layer(PATH).unwrap().layer(app)).await;
+    let addr = server.addr;
+    let waiting = tokio::spawn(async move { post(addr, "/other", "x").await });
+    was_asked.recv().await.unwrap();
+    assert_eq!(post(addr, &url(), SUCCESS).await.status, 200);
     assert!(
         !waiting.is_finished(),
         "a foreign request waits for the app"

@@ -218,7 +218,11 @@ async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
             }
             Ok(())
         });
-        all.ask(&accept.unwrap(), post(success("task-1"))).await;
+        let accept = accept.unwrap();
+        all.ask(&accept, post(success("task-1"))).await;
+        for body in unreadable() {
+            all.ask(&accept, post(body)).await;
+        }
     }
 
     let everything = [

@@ -1,6 +1,6 @@
 //! One port, two kinds of callers: gRPC clients and the provider.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, time::Duration};
 
 use http::Version;
 use tokio::{
@@ -9,10 +9,11 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tonic::{Code, Request, client::Grpc, transport::Channel};
+use tonic::{Code, Request, body::Body, client::Grpc, service::Routes, transport::Channel};
 use tonic_example::{
     FindReply, FindRequest, SECRET, provider::succeed, serve, videos_client::VideosClient,
 };
+use tower::Service as _;
 use tower_callback::BoxError;
 
 struct Service {
@@ -121,6 +122,19 @@ async fn a_wrong_path_is_404_and_not_200() {
         }
     }
     service.stop().await;
+}
+
+/// Why the service is not mounted on these: the provider would take that for an acknowledgement.
+#[tokio::test]
+async fn plain_routes_of_tonic_answer_a_wrong_path_with_http_200_and_a_grpc_status() {
+    let mut routes = Routes::default();
+    poll_fn(|cx| tower::Service::<http::Request<Body>>::poll_ready(&mut routes, cx))
+        .await
+        .unwrap();
+    let request = http::Request::post("/music-video-callbacks").body(Body::empty());
+    let answer = routes.call(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["grpc-status"], "12");
 }
 
 #[tokio::test]
