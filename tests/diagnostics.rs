@@ -110,7 +110,7 @@ const PROGRAMS: [Program; 13] = [
         result: WORKER,
         ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handler(NotAHandler).build_worker()"#,
         words: &[
-            "`NotAHandler` does not handle deliveries of `MusicVideo`",
+            "`NotAHandler` does not handle deliveries of `",
             "a closure goes to `.handle(..)`",
         ],
     },
