@@ -234,19 +234,11 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         S: Store,
         H: HasHandler,
     {
-        let Self {
-            plan,
-            store,
-            handler,
-            ..
-        } = self;
-        plan.validate::<E>()?;
-        let store = AnyStore::new(store);
-        plan.check_store(&store)?;
+        let (plan, store, handler) = self.checked()?;
         let wake = Arc::new(Notify::new());
         let liveness = Liveness::new();
         let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), Arc::clone(&wake));
-        let worker = plan.worker(store, handler.handled().0, wake, liveness.clone());
+        let worker = plan.worker(store, handler, wake, liveness.clone());
         Ok((plan.into_service::<E>(sink, Some(liveness)), worker))
     }
 
@@ -279,6 +271,17 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         S: Store,
         H: HasHandler,
     {
+        let (plan, store, handler) = self.checked()?;
+        let wake = Arc::new(Notify::new());
+        Ok(plan.worker(store, handler, wake, Liveness::new()))
+    }
+
+    /// What a worker is made of, every setting checked.
+    fn checked(self) -> Result<(Plan, AnyStore, AnyHandler), BuildError>
+    where
+        S: Store,
+        H: HasHandler,
+    {
         let Self {
             plan,
             store,
@@ -288,8 +291,7 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         plan.validate::<E>()?;
         let store = AnyStore::new(store);
         plan.check_store(&store)?;
-        let wake = Arc::new(Notify::new());
-        Ok(plan.worker(store, handler.handled().0, wake, Liveness::new()))
+        Ok((plan, store, handler.handled().0))
     }
 }
 

@@ -9,30 +9,25 @@ use super::{
     outcome::Outcome,
     receive::{Receipt, meta},
 };
-use crate::{
-    event::{ParseError, listed_headers},
-    store::NewRecord,
-    verify::Verified,
-};
+use crate::{event::ParseError, store::NewRecord, verify::Verified};
 
 impl Endpoint {
-    /// Keeps what nobody could read. If that fails too, the caller has to come again.
+    /// Keeps what nobody could read, with the headers that the event lists. If that fails too, the
+    /// caller has to come again.
     pub(super) async fn quarantine(
         &self,
         receipt: &Receipt,
         verified: &Verified,
+        listed: HeaderMap,
         body: Bytes,
         unread: Outcome,
     ) -> Outcome {
         if matches!(self.sink, Sink::Accept(_)) {
             return unread;
         }
-        let key = quarantine_key(&body, &listed_headers(&receipt.head.headers, self.headers));
-        let mut meta = meta(
-            receipt,
-            verified,
-            &self.headers_of_interest(&receipt.head.headers),
-        );
+        let key = quarantine_key(&body, &listed);
+        let headers = headers_of_interest(listed, &receipt.head.headers);
+        let mut meta = meta(receipt, verified, &headers);
         let word = || unread.disposition.as_str().to_owned();
         let reason = unread.reason.clone().unwrap_or_else(word);
         meta.reason = Some(reason.clone());
@@ -45,25 +40,6 @@ impl Endpoint {
                 ..kept
             },
         }
-    }
-
-    /// The event's headers, and those that say how to read a body that we did not.
-    fn headers_of_interest(&self, all: &HeaderMap) -> HeaderMap {
-        let mut kept = listed_headers(all, self.headers);
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if kept.contains_key(&name) {
-                continue;
-            }
-            let mut room = MAX_HEADER;
-            for value in all.get_all(&name) {
-                let Some(left) = room.checked_sub(value.len()) else {
-                    break;
-                };
-                room = left;
-                kept.append(name.clone(), value.clone());
-            }
-        }
-        kept
     }
 }
 
@@ -79,6 +55,24 @@ pub(super) fn reason_of(error: &ParseError) -> String {
 
 /// The most bytes of a header that are kept to say how to read a body.
 const MAX_HEADER: usize = 1024;
+
+/// The event's headers, and those that say how to read a body that we did not.
+fn headers_of_interest(mut kept: HeaderMap, all: &HeaderMap) -> HeaderMap {
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        if kept.contains_key(&name) {
+            continue;
+        }
+        let mut room = MAX_HEADER;
+        for value in all.get_all(&name) {
+            let Some(left) = room.checked_sub(value.len()) else {
+                break;
+            };
+            room = left;
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
 
 /// Callbacks that nobody could read are the same if their bodies are, and the headers that the event
 /// is read from: an id may stand there.

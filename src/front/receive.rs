@@ -240,7 +240,8 @@ impl Endpoint {
                 }
             }
         };
-        self.quarantine(receipt, &verified, body, unread).await
+        self.quarantine(receipt, &verified, headers, body, unread)
+            .await
     }
 
     async fn store(
