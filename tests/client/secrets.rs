@@ -77,6 +77,24 @@ async fn neither_key_nor_callback_url_is_in_any_error_trace_or_debug() {
     let (capture, _guard) = Capture::start();
     let echo = format!("the key {KEY} cannot call {CALLBACK}");
     let mut text = String::new();
+    let answer = Arc::new(Mutex::new((0, String::new())));
+    let server = Server::start({
+        let (answer, echo) = (Arc::clone(&answer), echo.clone());
+        move |n, _| {
+            if n % 2 == 0 {
+                return Reply::ok(r#"{"code":430}"#).header("x-echo", echo.clone());
+            }
+            let (status, body) = answer.lock().unwrap().clone();
+            Reply::new(status, body).header("location", echo.clone())
+        }
+    });
+    let server = server.await;
+    let client = builder(&server.base)
+        .with_retries(eager().with_total(Duration::from_millis(1)))
+        .with_rate_limit(1_000_000, Duration::from_secs(1));
+    text += &format!("{client:?} {client:#?}");
+    let client = client.build().unwrap();
+    text += &format!("{client:?} {client:#?}");
     for code in [
         0, 200, 400, 401, 402, 404, 405, 409, 413, 422, 429, 430, 455, 500, 777,
     ] {
@@ -88,17 +106,7 @@ async fn neither_key_nor_callback_url_is_in_any_error_trace_or_debug() {
                 ),
                 echo.clone(),
             ] {
-                let echo = echo.clone();
-                let server = Server::start(move |n, _| match n {
-                    0 => Reply::ok(r#"{"code":430}"#).header("x-echo", echo.clone()),
-                    _ => Reply::new(status, body.clone()).header("location", echo.clone()),
-                })
-                .await;
-                let retries = eager().with_total(Duration::from_millis(1));
-                let client = builder(&server.base).with_retries(retries);
-                text += &format!("{client:?} {client:#?}");
-                let client = client.build().unwrap();
-                text += &format!("{client:?} {client:#?}");
+                *answer.lock().unwrap() = (status, body);
                 if let Err(error) = client.generate(&request(), CALLBACK).await {
                     text += &shown(&error);
                 }
