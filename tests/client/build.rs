@@ -115,3 +115,23 @@ async fn every_submission_has_a_connection_of_its_own_and_questions_share_one() 
     }
     assert_eq!(server.connections(), 4);
 }
+
+#[test]
+fn no_proxy_of_the_environment_sees_a_request_without_tls() {
+    // Where nobody listens.
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = "answers::a_question_about_a_task_is_sent_with_its_id_escaped";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["--exact", asked]).env_clear();
+    let output = child
+        .env("http_proxy", &proxy)
+        .env("ALL_PROXY", &proxy)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}

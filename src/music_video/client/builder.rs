@@ -58,6 +58,9 @@ impl ClientBuilder {
     }
 
     /// Runs timeouts, pauses and the rate limit on another clock than real time.
+    ///
+    /// No clock makes a network faster: on a scaled one, give requests a longer
+    /// [timeout](Self::with_timeout).
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self

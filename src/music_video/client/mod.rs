@@ -58,7 +58,7 @@ use crate::{Clock, RetryPolicy, event::EventKey, verify::Secret};
 ///
 /// A call takes as long as its attempts and the pauses between them, and each attempt waits first
 /// until the [rate limit](ClientBuilder::with_rate_limit) lets it go. Whoever has less time drops
-/// the future: a call that still waits leaves the queue, and has sent nothing.
+/// the future: an attempt that still waits leaves the queue, and is not sent.
 ///
 /// # Security
 ///
@@ -99,7 +99,8 @@ impl Client {
     /// [existing](Generated::existing).
     ///
     /// It is paid, so it is tried again only where the provider has surely not acted: no connection,
-    /// maintenance, or called too often.
+    /// maintenance, or called too often. Whoever drops the future after it was sent does not learn
+    /// whether there is a task.
     ///
     /// # Errors
     ///
