@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod client;
 mod endpoint;
 mod faults;
 mod report;
 mod schedule;
 mod server;
+mod tasks;
 
 use std::time::Duration;
 

@@ -41,6 +41,7 @@ mod report;
 mod run;
 mod schedule;
 mod send;
+mod simulated;
 mod target;
 mod wire;
 
@@ -54,6 +55,10 @@ pub use self::{
     planned::Planned,
     report::{EventReport, Report, Totals},
     schedule::Schedule,
+    simulated::{
+        Calls, SimulatedProvider, SimulatedProviderBuilder, SimulationReport, Submitted, TaskFault,
+        TaskFaults, TaskPlan, TaskReport, TimeFormat, TrackReport, Truth, Video,
+    },
 };
 use self::{
     plan::{Plan, made_up},
