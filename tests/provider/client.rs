@@ -12,7 +12,7 @@ use crate::server::PATIENCE;
 
 #[derive(Clone)]
 pub(crate) struct Client {
-    base_url: String,
+    pub(crate) base_url: String,
     pub(crate) key: String,
 }
 

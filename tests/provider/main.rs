@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 mod client;
 mod endpoint;
 mod faults;
 mod report;
 mod schedule;
+mod seeds;
 mod server;
+mod task_faults;
 mod tasks;
+mod videos;
 
 use std::time::Duration;
 

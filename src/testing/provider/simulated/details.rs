@@ -20,7 +20,8 @@ pub(super) async fn details(world: &World, query: &str) -> Response<Body> {
     let Some(task_id) = task_id else {
         return refusal(422);
     };
-    let now = world.settings.clock.now();
+    let clock = &world.settings.clock;
+    let now = clock.now();
     let mishap = world.with_task(task_id, |task| {
         task.details_calls += 1;
         if now < task.created + task.fate.unseen {
@@ -30,10 +31,10 @@ pub(super) async fn details(world: &World, query: &str) -> Response<Body> {
     });
     match mishap.flatten() {
         Some(DetailsMishap::Refused(code)) => return refusal(code),
-        Some(DetailsMishap::Slow(slow)) => world.settings.clock.sleep(slow).await,
+        Some(DetailsMishap::Slow(slow)) => clock.sleep_until(now + slow).await,
         None => {}
     }
-    let now = world.settings.clock.now();
+    let now = clock.now();
     let record = world.with_task(task_id, |task| {
         let seen = now >= task.created + task.fate.unseen;
         seen.then(|| record(task, &world.base_url, now))

@@ -232,3 +232,129 @@ fn within(range: &RangeInclusive<u64>, random: &mut SplitMix64) -> u64 {
         .saturating_add(1);
     range.start() + random.below(span) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fates(seed: u64, faults: &TaskFaults, plan: &TaskPlan) -> Vec<Fate> {
+        let chances = Chances {
+            faults: faults.clone(),
+            rendering: Duration::from_secs(20)..=Duration::from_secs(90),
+            video_bytes: 100..=200,
+            times: TimeFormat::Mixed,
+        };
+        let random = SplitMix64::new(seed);
+        (0..200)
+            .map(|index| Fate::new(&random.fork(index), plan.clone(), &chances))
+            .collect()
+    }
+
+    #[test]
+    fn a_seed_means_the_same_for_ever() {
+        let fate = &fates(7, &TaskFaults::all(1.0), &TaskPlan::new())[0];
+        assert_eq!(&*fate.task_id, "taskId_63cbe1e459320dd7");
+        assert_eq!(fate.rendering, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_fates_and_another_seed_others() {
+        let (faults, plan) = (TaskFaults::all(0.5), TaskPlan::new());
+        assert_eq!(fates(7, &faults, &plan), fates(7, &faults, &plan));
+        assert_ne!(fates(7, &faults, &plan), fates(8, &faults, &plan));
+    }
+
+    #[test]
+    fn one_fault_more_leaves_the_others_as_they_were() {
+        let plan = TaskPlan::new();
+        let before = fates(
+            7,
+            &TaskFaults::all(0.5).with(TaskFault::Refused, 0.0),
+            &plan,
+        );
+        let mut after = fates(7, &TaskFaults::all(0.5), &plan);
+        assert!(after.iter().any(|fate| !fate.refusals.is_empty()));
+        for fate in &mut after {
+            fate.refusals.clear();
+        }
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn every_fault_strikes_about_its_share_and_surely_when_it_is_chosen() {
+        let (none, plan) = (TaskFaults::none(), TaskPlan::new());
+        let untouched = fates(7, &none, &plan);
+        for &fault in TaskFault::ALL {
+            let struck = |fates: Vec<Fate>| {
+                let pairs = fates.iter().zip(&untouched);
+                pairs.filter(|(fate, untouched)| fate != untouched).count()
+            };
+            let share = struck(fates(7, &none.clone().with(fault, 0.5), &plan));
+            assert!((60..140).contains(&share), "{fault:?} {share}");
+            let chosen = struck(fates(7, &none, &plan.clone().with(fault)));
+            assert_eq!(chosen, 200, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_chosen_is_as_chosen_and_the_rest_is_left_to_the_seed() {
+        let plan = TaskPlan::failing(531, "words")
+            .after(Duration::from_secs(7))
+            .video_bytes(1000)
+            .refused(455, 2)
+            .details_refused(500, 1)
+            .expiring(Duration::from_secs(9), StatusCode::GONE)
+            .answering_after(Duration::from_secs(8));
+        let untouched = fates(7, &TaskFaults::none(), &TaskPlan::new());
+        for (fate, untouched) in fates(7, &TaskFaults::all(0.0), &plan)
+            .into_iter()
+            .zip(untouched)
+        {
+            let failure = fate.failure.unwrap();
+            assert_eq!((failure.code, &*failure.msg), (531, "words"));
+            assert_eq!(fate.rendering, Duration::from_secs(7));
+            assert_eq!(fate.video.length(), 1000);
+            assert_eq!(fate.refusals, [455, 455]);
+            assert_eq!(fate.details, [DetailsMishap::Refused(500)]);
+            assert_eq!(fate.expiry, Duration::from_secs(9));
+            assert_eq!(fate.expired, StatusCode::GONE);
+            assert_eq!(fate.answer, Answering::Late(Duration::from_secs(8)));
+            assert_eq!(fate.task_id, untouched.task_id);
+            assert_eq!(fate.callbacks, untouched.callbacks);
+        }
+        let success = TaskPlan::failing(200, "no failure");
+        let code = fates(7, &TaskFaults::none(), &success)[0]
+            .failure
+            .clone()
+            .unwrap()
+            .code;
+        assert_eq!(code, 500, "no failure has the code of a success");
+    }
+
+    #[test]
+    fn everything_is_within_what_the_settings_and_the_faults_say() {
+        let seconds = Duration::from_secs;
+        let fates = fates(
+            7,
+            &TaskFaults::all(1.0).with(TaskFault::Fails, 0.0),
+            &TaskPlan::new(),
+        );
+        for fate in &fates {
+            assert!((seconds(20)..=seconds(90)).contains(&fate.rendering));
+            assert!((100..=200).contains(&fate.video.length()));
+            assert!((1..=3).contains(&fate.refusals.len()));
+            assert_eq!(fate.end(), fate.rendering + fate.fails_first.unwrap());
+            assert!((seconds(60)..=seconds(600)).contains(&fate.expiry));
+        }
+        let lengths: std::collections::HashSet<_> =
+            fates.iter().map(|it| it.video.length()).collect();
+        assert!(lengths.len() > 50, "{lengths:?}");
+        assert!(fates.iter().any(|it| it.text_times) && fates.iter().any(|it| !it.text_times));
+        for code in REFUSALS {
+            assert!(fates.iter().any(|it| it.refusals.contains(&code)), "{code}");
+        }
+        for status in EXPIRED {
+            assert!(fates.iter().any(|it| it.expired == status), "{status}");
+        }
+    }
+}

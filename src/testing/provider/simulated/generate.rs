@@ -50,6 +50,8 @@ pub(super) async fn generate(world: &World, body: &[u8]) -> Result<Response<Body
         // It says why, and does not repeat the URL.
         Err(error) => return Ok(envelope(422, &format!("callBackUrl: {error}"), Value::Null)),
     };
+    let clock = &world.settings.clock;
+    let arrived = clock.now();
     match world.submit(music_task_id, audio_id, callback_url, target) {
         Submission::Refused(code) => Ok(refusal(code)),
         Submission::Exists(task_id) => {
@@ -59,7 +61,7 @@ pub(super) async fn generate(world: &World, body: &[u8]) -> Result<Response<Body
         Submission::Submitted(task_id, answering) => {
             match answering {
                 Answering::AtOnce => {}
-                Answering::Late(late) => world.settings.clock.sleep(late).await,
+                Answering::Late(late) => clock.sleep_until(arrived + late).await,
                 Answering::Cut => return Err(HangUp),
                 Answering::Error => return Ok(refusal(500)),
             }
