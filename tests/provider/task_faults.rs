@@ -461,20 +461,29 @@ async fn what_goes_wrong_with_callbacks_goes_wrong_with_those_of_tasks() {
 #[tokio::test]
 async fn a_late_callback_is_overtaken_by_that_of_a_later_task() {
     let server = Server::start(|_, _| Reply::Status(200)).await;
+    let hands = Clock::manual();
     let provider = SimulatedProvider::builder()
-        .clock(Clock::scaled(1000))
-        .schedule(Schedule::new(seconds(36_000), []))
-        .task(TaskPlan::new().after(seconds(400)))
-        .task(TaskPlan::new().after(seconds(100)))
+        .clock(hands.clock())
+        .task(
+            TaskPlan::new()
+                .after(seconds(30))
+                .with_callback(Fault::Late),
+        )
+        .task(TaskPlan::new().after(seconds(30)))
         .start()
         .await
         .unwrap();
     let client = Client::of(&provider);
-    let first = client.task("audio-1", &server.url()).await;
-    let second = client.task("audio-2", &server.url()).await;
-    tokio::time::timeout(PATIENCE, provider.until_idle())
-        .await
-        .unwrap();
-    let seen = server.seen();
-    assert!(seen[0].text().contains(&second) && seen[1].text().contains(&first));
+    let late = client.task("audio-1", &server.url()).await;
+    let prompt = client.task("audio-2", &server.url()).await;
+    hands.advance(seconds(30));
+    until("called back", || provider.report().tasks()[1].acknowledged).await;
+    assert_eq!(server.seen().len(), 1);
+    hands.advance(seconds(60));
+    let seen = server
+        .until("the other one", |seen| {
+            seen.len() == 2 && seen[1].is_whole()
+        })
+        .await;
+    assert!(seen[0].text().contains(&prompt) && seen[1].text().contains(&late));
 }

@@ -201,6 +201,7 @@ impl Provider {
         let timeout = self.schedule.timeout();
         let run = Run {
             sender: Sender::new(self.target, self.headers, self.clock.clone(), timeout),
+            start: self.clock.now(),
             clock: self.clock,
             schedule: self.schedule,
             concurrency: self.concurrency,

@@ -1,6 +1,6 @@
 //! A task from its submission to its last callback.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
@@ -23,19 +23,26 @@ pub(super) async fn render(world: Arc<World>, number: usize) {
         let url = task.first_url(&world.base_url);
         (task.fate.clone(), task.target.clone(), task.created, url)
     };
-    clock.sleep_until(created + fate.rendering).await;
+    let rendered = created + fate.rendering;
+    clock.sleep_until(rendered).await;
     let silent = world.state().silent;
     if fate.reach == Reach::Sent && !silent {
-        call(&world, number, &fate, target, url).await;
+        let plans = plans(&world, &fate, url);
+        call(&world, number, rendered, target, plans).await;
     } else {
         clock.sleep_until(created + fate.end()).await;
     }
     drop(busy);
 }
 
-async fn call(world: &Arc<World>, number: usize, fate: &Fate, target: Target, url: String) {
+async fn call(
+    world: &Arc<World>,
+    number: usize,
+    rendered: SystemTime,
+    target: Target,
+    plans: Vec<Plan>,
+) {
     let settings = &world.settings;
-    let plans = plans(world, fate, url);
     let last = plans.len() - 1;
     let run = Run {
         sender: Sender::new(
@@ -45,11 +52,12 @@ async fn call(world: &Arc<World>, number: usize, fate: &Fate, target: Target, ur
             settings.schedule.timeout(),
         ),
         clock: settings.clock.clone(),
+        start: rendered,
         schedule: settings.schedule.clone(),
         concurrency: usize::MAX,
         plans,
     };
-    let start = world.since_start(settings.clock.now());
+    let start = rendered.duration_since(world.started).unwrap_or_default();
     let noting = Arc::clone(world);
     let note = move |attempt: &Attempt| {
         let mut state = noting.state();

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use http::StatusCode;
@@ -261,10 +261,6 @@ impl World {
         let mut state = self.state();
         let task = *state.by_id.get(task_id)?;
         Some(look(&mut state.tasks[task]))
-    }
-
-    pub(super) fn since_start(&self, time: SystemTime) -> Duration {
-        time.duration_since(self.started).unwrap_or_default()
     }
 }
 
