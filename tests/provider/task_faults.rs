@@ -294,6 +294,20 @@ async fn a_task_that_is_not_seen_at_first_is_unknown_and_then_known() {
 }
 
 #[tokio::test]
+async fn a_forgotten_task_is_known_no_more() {
+    let stage = Stage::set(TaskPlan::new().forgotten_after(seconds(40))).await;
+    let task = stage.end().await;
+    stage.hands.advance(seconds(10) - TICK);
+    assert_eq!(stage.flag(&task).await, "SUCCESS");
+    stage.hands.advance(TICK);
+    let answer = stage.client.details(&task).await;
+    assert_eq!(
+        (&answer["code"], &answer["data"]),
+        (&json!(200), &Value::Null)
+    );
+}
+
+#[tokio::test]
 async fn a_cut_download_brings_the_right_beginning_and_can_be_gone_on_with() {
     let stage = Stage::with(TaskFault::VideoCut).await;
     let task = stage.end().await;

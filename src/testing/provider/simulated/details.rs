@@ -24,10 +24,8 @@ pub(super) async fn details(world: &World, query: &str) -> Response<Body> {
     let now = clock.now();
     let mishap = world.with_task(task_id, |task| {
         task.details_calls += 1;
-        if now < task.created + task.fate.unseen {
-            return None;
-        }
-        task.fate.details.pop_front()
+        let known = task.is_known(now);
+        known.then(|| task.fate.details.pop_front()).flatten()
     });
     match mishap.flatten() {
         Some(DetailsMishap::Refused(code)) => return refusal(code),
@@ -36,8 +34,8 @@ pub(super) async fn details(world: &World, query: &str) -> Response<Body> {
     }
     let now = clock.now();
     let record = world.with_task(task_id, |task| {
-        let seen = now >= task.created + task.fate.unseen;
-        seen.then(|| record(task, &world.base_url, now))
+        task.is_known(now)
+            .then(|| record(task, &world.base_url, now))
     });
     match record.flatten() {
         Some(record) => envelope(200, "success", record),

@@ -27,6 +27,7 @@ pub struct TaskPlan {
     pub(super) refusals: Vec<i64>,
     pub(super) answering_after: Option<Duration>,
     pub(super) details_refusals: Vec<i64>,
+    pub(super) forgotten_after: Option<Duration>,
     pub(super) expiry: Option<(Duration, StatusCode)>,
     pub(super) faults: Vec<TaskFault>,
     pub(super) callback_faults: Vec<Fault>,
@@ -79,6 +80,13 @@ impl TaskPlan {
     #[must_use]
     pub fn details_refused(mut self, code: i64, times: usize) -> Self {
         self.details_refusals.extend(repeat_n(code, times));
+        self
+    }
+
+    /// `details` does not know the task any more so long after it was submitted.
+    #[must_use]
+    pub fn forgotten_after(mut self, after: Duration) -> Self {
+        self.forgotten_after = Some(after);
         self
     }
 

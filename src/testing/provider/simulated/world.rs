@@ -269,6 +269,12 @@ impl Task {
         self.created + self.fate.end()
     }
 
+    /// Whether `details` knows it.
+    pub(super) fn is_known(&self, now: SystemTime) -> bool {
+        let age = now.duration_since(self.created).unwrap_or_default();
+        self.fate.is_known(age)
+    }
+
     /// The URL that is good now: a fresh one, if the last one has expired.
     pub(super) fn url(&mut self, base: &str, now: SystemTime) -> String {
         let last = self.urls.last().copied().unwrap_or(now);
