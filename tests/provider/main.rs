@@ -16,7 +16,7 @@ mod videos;
 
 use std::time::Duration;
 
-use tower_callback::{MusicVideo, testing::Provider};
+use tower_callback::{MusicVideo, testing::Caller};
 
 use self::server::Server;
 
@@ -24,8 +24,8 @@ fn event(task: &str) -> MusicVideo {
     MusicVideo::succeeded(task, "https://example.com/v.mp4")
 }
 
-fn provider(server: &Server) -> Provider {
-    Provider::to(server.url()).unwrap()
+fn provider(server: &Server) -> Caller {
+    Caller::to(server.url()).unwrap()
 }
 
 fn seconds(seconds: u64) -> Duration {

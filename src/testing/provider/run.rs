@@ -9,7 +9,8 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Answer, Attempt, Kind, Observer, Report, Schedule,
+    Answer, Attempt, Kind, Report, Schedule,
+    caller::Observer,
     plan::{Mishap, Plan},
     send::{Manner, Order, Sender},
 };
