@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower_callback::{
     BoxError, Clock, MusicVideo,
-    testing::provider::{Fault, Faults, Provider, Schedule},
+    testing::provider::{Caller, Fault, Faults, Schedule},
 };
 
 use super::{ORDERS, PRICE, open, serve, task, url};
@@ -110,7 +110,7 @@ fn start(database: &Path, socket: &TcpListener) -> Result<Child, BoxError> {
 
 /// Calls as the real provider does, with more retries and sixty times as fast: it finds nobody there
 /// more often than real ones do. With the number of events that it calls about.
-fn provider(address: SocketAddr) -> Result<(Provider, usize), BoxError> {
+fn provider(address: SocketAddr) -> Result<(Caller, usize), BoxError> {
     let mut events = Vec::new();
     for order in 0..ORDERS {
         events.push(match story(order) {
@@ -122,7 +122,7 @@ fn provider(address: SocketAddr) -> Result<(Provider, usize), BoxError> {
     let second = (0..ORDERS).filter(|order| story(*order) == Story::FailureThenSuccess);
     events.extend(second.map(success));
 
-    let mut provider = Provider::to(url(address))?
+    let mut provider = Caller::to(url(address))?
         .clock(Clock::scaled(60))
         .schedule(Schedule::new(
             Duration::from_secs(60),

@@ -10,7 +10,7 @@ use tokio::{
 use tower_callback::{
     BoxError, Clock, Disposition, SqliteStore,
     store::{Counts, Inspect, Queue},
-    testing::provider::{Provider, Schedule},
+    testing::provider::{Caller, Schedule},
 };
 
 use crate::{
@@ -94,7 +94,7 @@ impl Demonstration {
         let _turn = self.report.turn().await;
         // No retries, and 15 s of our time for an answer.
         let schedule = Schedule::new(Duration::from_secs(15) * SPEED, []);
-        let sent = Provider::to(&self.url)?
+        let sent = Caller::to(&self.url)?
             .clock(Clock::scaled(SPEED))
             .schedule(schedule)
             .event(scene.event)

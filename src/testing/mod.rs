@@ -1,6 +1,6 @@
 //! What a user's own tests need (feature `testing`): a store that records, the suite that decides
-//! whether something is a store, laws to fuzz an event by, callbacks made by hand, and a provider
-//! that calls over real sockets.
+//! whether something is a store, laws to fuzz an event by, callbacks made by hand, and the
+//! provider, simulated over real sockets.
 
 #[cfg(feature = "testing")]
 mod callback;
@@ -19,7 +19,7 @@ pub use self::fuzz_client::{fuzz_details, fuzz_generated};
 #[doc(inline)]
 pub use self::{
     callback::{CallbackBuilder, callback},
-    provider::Provider,
+    provider::{Caller, SimulatedProvider},
 };
 pub use self::{
     fuzz::fuzz_event,

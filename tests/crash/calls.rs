@@ -11,7 +11,7 @@ use std::{
 
 use tower_callback::{
     Clock, MusicVideo,
-    testing::provider::{Attempt, Fault, Faults, Provider, Schedule, Totals},
+    testing::provider::{Attempt, Caller, Fault, Faults, Schedule, Totals},
 };
 
 /// How many tasks one round is about.
@@ -66,7 +66,7 @@ async fn one_round(url: &str, name: &str, seed: u64, acks: &Acks) -> Totals {
         .with(Fault::WrongProof, 0.05)
         .with(Fault::Malformed, 0.05);
     let acks = acks.clone();
-    let mut provider = Provider::to(url)
+    let mut provider = Caller::to(url)
         .unwrap()
         .clock(Clock::scaled(60))
         .schedule(schedule)

@@ -10,7 +10,7 @@ use tower_callback::{
     CallbackService, Callbacks, Clock, MemoryStore, MusicVideo, Token,
     store::{Inspect, Queue, State, Store},
     testing::{
-        Provider, callback,
+        Caller, callback,
         provider::{Faults, Kind, Schedule},
     },
 };
@@ -52,7 +52,7 @@ async fn whatever_goes_wrong_every_event_ends_stored_once() {
     let store = MemoryStore::new();
     let clock = Clock::scaled(30);
     let (addr, _tasks) = serve(endpoint(&store, &clock)).await;
-    let report = Provider::to(format!("http://{addr}/callback?token={SECRET}"))
+    let report = Caller::to(format!("http://{addr}/callback?token={SECRET}"))
         .unwrap()
         .seed(11)
         .clock(clock)

@@ -168,7 +168,7 @@ async fn a_slow_body_that_is_answered_early_is_a_failed_attempt() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let hands = Clock::manual();
-    let run = tower_callback::testing::Provider::to(url)
+    let run = tower_callback::testing::Caller::to(url)
         .unwrap()
         .clock(hands.clock())
         .schedule(Schedule::new(seconds(15), []))

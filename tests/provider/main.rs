@@ -2,15 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
+mod client;
 mod endpoint;
 mod faults;
 mod report;
 mod schedule;
+mod seeds;
 mod server;
+mod task_faults;
+mod tasks;
+mod videos;
 
 use std::time::Duration;
 
-use tower_callback::{MusicVideo, testing::Provider};
+use tower_callback::{MusicVideo, testing::Caller};
 
 use self::server::Server;
 
@@ -18,8 +24,8 @@ fn event(task: &str) -> MusicVideo {
     MusicVideo::succeeded(task, "https://example.com/v.mp4")
 }
 
-fn provider(server: &Server) -> Provider {
-    Provider::to(server.url()).unwrap()
+fn provider(server: &Server) -> Caller {
+    Caller::to(server.url()).unwrap()
 }
 
 fn seconds(seconds: u64) -> Duration {

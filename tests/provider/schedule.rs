@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tower_callback::{
     Clock,
     clock::ManualClock,
-    testing::provider::{Answer, Attempt, Fault, Kind, Planned, Provider, Report, Schedule},
+    testing::provider::{Answer, Attempt, Caller, Fault, Kind, Planned, Report, Schedule},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ struct Turned {
 }
 
 impl Turned {
-    fn start(provider: Provider) -> Self {
+    fn start(provider: Caller) -> Self {
         let hands = Clock::manual();
         let (sender, attempts) = mpsc::unbounded_channel();
         let run = provider
@@ -122,7 +122,7 @@ async fn nothing_but_200_counts_as_received() {
 async fn a_receiver_that_is_down_and_one_that_hangs_up_are_called_again_until_they_answer() {
     let addr = Server::start(|_, _| Reply::Hang).await.addr;
     let (down, mut failures) = mpsc::unbounded_channel();
-    let provider = Provider::to(format!("http://{addr}/callback?token=secret"))
+    let provider = Caller::to(format!("http://{addr}/callback?token=secret"))
         .unwrap()
         .schedule(Schedule::new(PATIENCE, [Duration::from_millis(10); 3000]))
         .event(event("task-1"))

@@ -9,7 +9,7 @@ use tower_callback::{
     store::{
         AnyInbox, AnyStore, Inbox, Lease, LeaseToken, Leased, NewRecord, Queue, RecordId, Store,
     },
-    testing::{Provider, Recording, callback, provider::Planned},
+    testing::{Caller, Recording, callback, provider::Planned},
     verify::{PeerAddr, Presented, Secret, Secrets, SecretsError, Setup, Signature},
 };
 
@@ -178,7 +178,7 @@ fn the_simulated_provider_does_not_print_the_url_that_it_calls() {
     let url = format!("http://127.0.0.1:1/{CANARY}?token={CANARY}");
     let planned = Planned::raw("task-1", 200, success("task-1"));
     let mut text = format!("{planned:?}");
-    let provider = Provider::to(&url).unwrap().event(planned);
+    let provider = Caller::to(&url).unwrap().event(planned);
     text += &format!("{provider:?}");
     let builder = callback("task-1")
         .query("token", CANARY)
@@ -190,7 +190,7 @@ fn the_simulated_provider_does_not_print_the_url_that_it_calls() {
         format!("http://127.0.0.1/{CANARY} x"),
         CANARY.to_owned(),
     ] {
-        text += &printed(&Provider::to(&wrong).unwrap_err());
+        text += &printed(&Caller::to(&wrong).unwrap_err());
     }
     assert_unseen(&text, CANARY);
 }

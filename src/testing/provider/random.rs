@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood 2014). Written out here, because a seed that found a bug must
 /// find it again with any later version of anything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct SplitMix64(u64);
 
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;

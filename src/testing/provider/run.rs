@@ -9,7 +9,8 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Answer, Attempt, Kind, Observer, Report, Schedule,
+    Answer, Attempt, Kind, Report, Schedule,
+    caller::Observer,
     plan::{Mishap, Plan},
     send::{Manner, Order, Sender},
 };
@@ -18,6 +19,8 @@ use crate::Clock;
 pub(super) struct Run {
     pub(super) sender: Sender,
     pub(super) clock: Clock,
+    /// From when everything in the plans is counted.
+    pub(super) start: SystemTime,
     pub(super) schedule: Schedule,
     pub(super) concurrency: usize,
     pub(super) plans: Vec<Plan>,
@@ -58,9 +61,9 @@ struct Ended {
 }
 
 impl Agenda {
-    fn new(plans: &[Plan], clock: &Clock) -> Self {
+    fn new(plans: &[Plan], start: SystemTime) -> Self {
         let mut agenda = Self {
-            start: clock.now(),
+            start,
             due: BTreeMap::new(),
             planned: 0,
             attempts: vec![0; plans.len()],
@@ -97,7 +100,7 @@ impl Agenda {
 impl Run {
     pub(super) async fn run(self, mut observer: Option<Observer>) -> Report {
         let mut report = Report::new(&self.plans);
-        let mut agenda = Agenda::new(&self.plans, &self.clock);
+        let mut agenda = Agenda::new(&self.plans, self.start);
         let mut running = FuturesUnordered::new();
         let mut held = 0;
         loop {

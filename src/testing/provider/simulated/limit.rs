@@ -1,0 +1,49 @@
+//! How often the provider lets itself be called.
+
+use std::{collections::VecDeque, time::Duration};
+
+/// So many calls in any stretch of time of this length.
+pub(super) struct Limit {
+    calls: usize,
+    per: Duration,
+    /// When the latest calls were let through.
+    passed: VecDeque<Duration>,
+}
+
+impl Limit {
+    pub(super) fn new(calls: usize, per: Duration) -> Self {
+        Self {
+            calls,
+            per,
+            passed: VecDeque::new(),
+        }
+    }
+
+    /// Whether a call at this time passes. One that does not is not counted against the next.
+    pub(super) fn pass(&mut self, now: Duration) -> bool {
+        while self.passed.front().is_some_and(|at| now - *at >= self.per) {
+            self.passed.pop_front();
+        }
+        let passes = self.passed.len() < self.calls;
+        if passes {
+            self.passed.push_back(now);
+        }
+        passes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stretch_of_time_sees_more_calls_than_allowed_and_refused_ones_cost_nothing() {
+        let mut limit = Limit::new(2, Duration::from_secs(10));
+        let mut pass = |second| limit.pass(Duration::from_secs(second));
+        assert!(pass(0) && pass(9));
+        assert!(!pass(9));
+        assert!(pass(10), "the first one is 10 s ago");
+        assert!(!pass(18));
+        assert!(pass(19) && pass(20));
+    }
+}
