@@ -35,3 +35,13 @@ fn every_input_of_the_corpus_of_forwarded_keeps_the_laws() {
 fn every_input_of_the_corpus_of_request_keeps_the_laws() {
     replay("request", tower_callback_fuzz::request);
 }
+
+#[test]
+fn every_input_of_the_corpus_of_signatures_keeps_the_laws() {
+    replay("signatures", tower_callback_fuzz::signatures);
+}
+
+#[test]
+fn every_input_of_the_corpus_of_signed_url_keeps_the_laws() {
+    replay("signed_url", tower_callback_fuzz::signed_url);
+}
