@@ -22,6 +22,7 @@ mod held;
 mod jobs;
 mod leasing;
 mod purge;
+mod records;
 mod retry;
 mod run;
 mod settings;
@@ -33,7 +34,14 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
+pub(crate) use self::{
+    any::AnyHandler,
+    error::chain,
+    records::{Records, Ruling, Step},
+    retry::{part_of, random},
+    settings::WorkerSettings,
+    trouble::Trouble,
+};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},
