@@ -6,10 +6,15 @@
 mod callback;
 pub mod conformance;
 mod fuzz;
+#[cfg(feature = "client")]
+mod fuzz_client;
 #[cfg(feature = "testing")]
 pub mod provider;
 mod recording;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use self::fuzz_client::{fuzz_details, fuzz_generated};
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use self::{
