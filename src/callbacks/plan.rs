@@ -67,7 +67,7 @@ impl Plan {
         self.proof.check(&Setup::leaf(&self.name))?;
         let keys = self.worker.retention.keys;
         if let Some(tracking) = &self.tracking {
-            tracking.checked.clone()?;
+            (tracking.check)(&self.name)?;
             if keys < tracking.deadline {
                 return Err(BuildError::new(
                     "retention",

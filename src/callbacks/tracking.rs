@@ -22,16 +22,19 @@ use crate::{
 pub(crate) struct Tracking {
     /// The method that asked for it, for errors.
     pub(crate) setting: &'static str,
-    /// What is wrong with its own settings.
-    pub(crate) checked: Result<(), BuildError>,
+    /// Checks its own settings, at the endpoint of this name.
+    pub(crate) check: Check,
     /// The longest that a tracked task stays open.
     pub(crate) deadline: Duration,
     /// Tracked tasks that are looked at at once.
     pub(crate) concurrency: usize,
     /// Callbacks become hints.
     pub(crate) hint: Option<HintKey>,
-    pub(crate) start: Box<dyn FnOnce(Ground) -> Poller + Send>,
+    pub(crate) start: Box<dyn FnOnce(Ground) -> Poller + Send + Sync>,
 }
+
+/// Checks settings at the endpoint of this name.
+pub(crate) type Check = Box<dyn Fn(&str) -> Result<(), BuildError> + Send + Sync>;
 
 /// What an endpoint gives to a room on top.
 #[cfg_attr(

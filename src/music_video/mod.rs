@@ -28,12 +28,21 @@ mod event;
 mod family;
 mod kie;
 mod parse;
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod track;
 
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use self::client::{
     Client, ClientBuilder, ClientError, ClientErrorKind, Code429, DangerousClientBuilder, Details,
     GenerateRequest, Generated, ProviderTime, Status,
+};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+#[doc(inline)]
+pub use self::track::{
+    Polling, Submission, SubmitError, SubmitErrorKind, Submitter, Tracker, WaitError, WaitErrorKind,
 };
 #[cfg(all(feature = "client", any(test, feature = "testing")))]
 pub(crate) use self::client::{any_details, any_generated};
