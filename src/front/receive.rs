@@ -253,7 +253,9 @@ impl Endpoint {
         body: Bytes,
     ) -> Outcome {
         let (queue, (key, rank)) = match &self.sink {
-            Sink::Store { hint: Some(hint), .. } => (&self.tracked, hint(key)),
+            Sink::Store {
+                hint: Some(hint), ..
+            } => (&self.tracked, hint(key)),
             Sink::Store { .. } | Sink::Accept(_) => (&self.events, key.into_parts()),
         };
         let record = NewRecord::new(queue.clone(), key, body)

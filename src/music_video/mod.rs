@@ -38,14 +38,14 @@ pub use self::client::{
     Client, ClientBuilder, ClientError, ClientErrorKind, Code429, DangerousClientBuilder, Details,
     GenerateRequest, Generated, ProviderTime, Status,
 };
+#[cfg(all(feature = "client", any(test, feature = "testing")))]
+pub(crate) use self::client::{any_details, any_generated};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 #[doc(inline)]
 pub use self::track::{
     Polling, Submission, SubmitError, SubmitErrorKind, Submitter, Tracker, WaitError, WaitErrorKind,
 };
-#[cfg(all(feature = "client", any(test, feature = "testing")))]
-pub(crate) use self::client::{any_details, any_generated};
 pub use self::{
     event::{Failure, MusicVideo, Outcome},
     family::{

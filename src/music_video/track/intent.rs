@@ -25,7 +25,8 @@ impl Poll {
         }
         let (Some(submitter), Some(correlation)) = (&self.polling.resubmitting, task.correlation)
         else {
-            let why = "whether it was submitted is not known: only its callback can tell".to_owned();
+            let why =
+                "whether it was submitted is not known: only its callback can tell".to_owned();
             return self.until_deadline(&task, LOOK, why);
         };
         let first = self.polling.first;

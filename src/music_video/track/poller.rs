@@ -95,7 +95,9 @@ impl Poll {
             Answer::Open(words) => {
                 self.clear(&task);
                 let deadline = self.polling.deadline;
-                Ruling::Dead(format!("the task was not ended after {deadline:?}: {words}"))
+                Ruling::Dead(format!(
+                    "the task was not ended after {deadline:?}: {words}"
+                ))
             }
             Answer::Unknown if self.is_overdue(&task) || self.doubt(&task) >= UNKNOWN => {
                 self.clear(&task);

@@ -2,11 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{
-    WaitError, WaitErrorKind,
-    ledger::Ledger,
-    records::ENDED,
-};
+use super::{WaitError, WaitErrorKind, ledger::Ledger, records::ENDED};
 use crate::{
     event::{Callback, Event, Meta},
     music_video::MusicVideo,

@@ -67,9 +67,7 @@ impl Attempt {
         let same = |other: &GenerateRequest| *other == self.request;
         match Tracked::read(&key, found.rank, &body) {
             Some(Tracked::Refused) => Ok(None),
-            Some(Tracked::Intent { request, .. }) if !same(&request) => {
-                Err(SubmitError::another())
-            }
+            Some(Tracked::Intent { request, .. }) if !same(&request) => Err(SubmitError::another()),
             Some(Tracked::Submitted {
                 task_id, request, ..
             }) => match request {

@@ -3,11 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Submission, SubmitError,
-    ledger::Ledger,
-    records::Tracked,
-    submit::Attempt,
-    tracker::track,
+    Submission, SubmitError, ledger::Ledger, records::Tracked, submit::Attempt, tracker::track,
 };
 use crate::{
     BuildError, SignedUrl, Verify,
