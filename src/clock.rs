@@ -98,7 +98,7 @@ impl Clock {
     }
 
     /// Waits until so much time has passed since a stopwatch of this clock was started, and never past
-    /// it, whatever happens between the two.
+    /// it: a turn of the hands just before cannot be missed.
     #[cfg(feature = "client")]
     pub(crate) async fn sleep_since(&self, stopwatch: &Stopwatch, due: Duration) {
         match (&self.0, &stopwatch.0) {

@@ -108,6 +108,7 @@
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
+//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: a simulated provider that calls over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!

@@ -50,3 +50,63 @@ pub fn fuzz_generated(input: &[u8]) {
         EventKey::new(&generated.task_id).expect("the id of a task is the key of its event");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SAMPLES: [&str; 4] = [
+        r#"{"code":200,"msg":"success","data":{"taskId":"taskId_774b9aa0422f","musicId":"audioId_0295980ec02e","callbackUrl":"https://api.example.com/callback","audioId":"e231cadc7dc","completeTime":1735661400000,"response":{"videoUrl":"https://example.com/videos/video_847715e66259.mp4"},"successFlag":"SUCCESS","createTime":1735661400000,"errorCode":null,"errorMessage":null}}"#,
+        r#"{"code":0,"data":{"task_id":"t\u00fc","response":null,"successFlag":"GENERATE_MP4_FAILED","createTime":"2025-01-01 00:10:00","errorCode":"451","errorMessage":"no \"audio\""}}"#,
+        r#"{"code":409,"msg":"exists","data":{"taskId":"t"}}"#,
+        r#"{"code":422,"msg":"Record does not exist","data":null}"#,
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_the_samples_are_turned_into_keeps_the_laws(
+            sample in 0..SAMPLES.len(),
+            edits in proptest::collection::vec((any::<usize>(), any::<u8>(), 0..4_u8), 0..4),
+        ) {
+            let mut body = SAMPLES[sample].as_bytes().to_vec();
+            for (at, byte, edit) in edits {
+                let at = at % (body.len() + 1);
+                match edit {
+                    0 if at < body.len() => body[at] = byte,
+                    1 if at < body.len() => drop(body.remove(at)),
+                    2 => body.insert(at, b"\"{}[],:\\0"[usize::from(byte) % 9]),
+                    _ => body.truncate(at),
+                }
+            }
+            fuzz_details(&body);
+            fuzz_generated(&body);
+        }
+
+        #[test]
+        fn any_words_in_any_place_keep_the_laws(
+            id in ".*",
+            flag in prop_oneof!["SUCCESS", "CALLBACK_EXCEPTION", "GENERATE_MP4_FAILED", ".*"],
+            url in ".*",
+            words in ".*",
+            code in any::<i64>(),
+        ) {
+            let data = serde_json::json!({
+                "taskId": id, "successFlag": flag, "response": {"videoUrl": url},
+                "errorMessage": words, "errorCode": code,
+            });
+            let body = serde_json::json!({"code": 200, "data": data}).to_string();
+            fuzz_details(body.as_bytes());
+            fuzz_generated(body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_samples_are_read_as_what_the_laws_are_about() {
+        let ended = |sample: &str| any_details(sample.as_bytes())?.event();
+        assert!(ended(SAMPLES[0]).is_some() && ended(SAMPLES[1]).is_some());
+        assert!(any_generated(SAMPLES[2].as_bytes()).is_some());
+        assert!(any_details(SAMPLES[3].as_bytes()).is_none());
+    }
+}

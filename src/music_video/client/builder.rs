@@ -209,8 +209,8 @@ fn connections(plain: bool, idle: Option<usize>) -> Result<reqwest::Client, Buil
         .referer(false)
         .https_only(!plain);
     if plain {
-        // A proxy would be one more that sees the key.
-        builder = builder.no_proxy();
+        // A proxy would be one more that sees the key. And where there is no TLS, no roots are read.
+        builder = builder.no_proxy().tls_certs_only([]);
     }
     if let Some(idle) = idle {
         builder = builder.pool_max_idle_per_host(idle);

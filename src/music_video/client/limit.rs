@@ -171,3 +171,6 @@ impl fmt::Debug for Limiter {
         write!(f, "{} per {:?}", self.most, self.window)
     }
 }
+
+#[cfg(test)]
+mod tests;
