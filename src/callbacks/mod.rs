@@ -2,6 +2,10 @@
 
 mod plan;
 mod settings;
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "the rooms that track tasks are behind features")
+)]
 mod tracking;
 
 use std::{fmt, marker::PhantomData, sync::Arc};

@@ -15,10 +15,6 @@ use crate::{
 
 /// What a room on top adds to an endpoint. It knows the records of the queue; the builder knows only
 /// where everything goes.
-#[cfg_attr(
-    not(feature = "client"),
-    expect(dead_code, reason = "rooms behind features make it")
-)]
 pub(crate) struct Tracking {
     /// The method that asked for it, for errors.
     pub(crate) setting: &'static str,
@@ -37,10 +33,6 @@ pub(crate) struct Tracking {
 pub(crate) type Check = Box<dyn Fn(&str) -> Result<(), BuildError> + Send + Sync>;
 
 /// What an endpoint gives to a room on top.
-#[cfg_attr(
-    not(feature = "client"),
-    expect(dead_code, reason = "rooms behind features read it")
-)]
 pub(crate) struct Ground {
     pub(crate) endpoint: Arc<str>,
     pub(crate) store: AnyStore,
@@ -58,10 +50,6 @@ pub(crate) struct Poller {
 }
 
 impl<E, S, H> Callbacks<E, S, H> {
-    #[cfg_attr(
-        not(feature = "client"),
-        expect(dead_code, reason = "rooms behind features call it")
-    )]
     pub(crate) fn tracking(mut self, tracking: Tracking) -> Self {
         self.plan.tracking = Some(tracking);
         self

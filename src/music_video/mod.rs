@@ -19,7 +19,10 @@
 //! [`Music`], [`Lyrics`], [`Wav`], [`VocalSeparation`], [`Cover`] and [`Midi`]. [`AnyCallback`] is for an
 //! endpoint at which all of them arrive.
 //!
-//! With the feature `client`, a `Client` submits tasks and asks the provider how they are going.
+//! With the feature `client`, a `Client` submits tasks and asks the provider how they are going. A
+//! `Submitter` submits each at most once, whatever crashes, and gives a `Submission` whose event can be
+//! waited for; `Callbacks::poll_with` has the worker ask where no callback comes, and
+//! `Callbacks::confirm_with` before any callback is believed.
 
 #[cfg(feature = "client")]
 mod client;
@@ -29,8 +32,7 @@ mod family;
 mod kie;
 mod parse;
 #[cfg(feature = "client")]
-#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-pub mod track;
+mod track;
 
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
@@ -42,7 +44,6 @@ pub use self::client::{
 pub(crate) use self::client::{any_details, any_generated};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-#[doc(inline)]
 pub use self::track::{
     Polling, Submission, SubmitError, SubmitErrorKind, Submitter, Tracker, WaitError, WaitErrorKind,
 };

@@ -261,6 +261,10 @@ async fn the_event_of_another_task_is_not_the_submissions_whatever_url_it_comes_
     let submission = submitting.await.unwrap().unwrap();
     let error = submission.wait().await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::AnotherTask);
+    // But its own event comes to the handler.
+    bench.provider.show("task-2", crate::provider::SUCCESS);
+    let handled = bench.until_handled(4).await;
+    assert_eq!(handled[3].event, success("task-2"));
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ impl<S, H> Callbacks<MusicVideo, S, H> {
     /// Takes callbacks as hints alone: the provider is asked, and its answer is the event. It also
     /// [polls](Self::poll_with). A front that is built alone needs it too.
     ///
+    /// [`Delivery::source`](crate::Delivery::source) is a poll for every event then, and its correlation id that of the hint.
+    ///
     /// A hint that the provider does not bear out is dropped, and leaves nothing behind.
     /// While the provider cannot be asked, hints wait, up to the [deadline](Polling::with_deadline);
     /// they are dead letters then, and asked for again when they are requeued.

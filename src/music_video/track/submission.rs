@@ -54,7 +54,7 @@ impl Submission {
     /// then, and the success for who waits later.
     ///
     /// It looks into the store: at once, then less and less often, every 3 seconds at last, and
-    /// when the store says that something has changed. A worker has to run somewhere, built with
+    /// when the store says that something has changed, though not more often than 10 times a second. A worker has to run somewhere, built with
     /// [`poll_with`](crate::Callbacks::poll_with). The future can be dropped at any time.
     ///
     /// # Errors
@@ -84,9 +84,10 @@ impl Submission {
             }
             let jittered = pause / 2 + part_of(pause / 2, random());
             let told = async {
-                match changed.await {
-                    Ok(()) if failing.is_none() => {}
-                    _ => std::future::pending().await,
+                // Changes may be many, and those who wait may be.
+                let (changed, ()) = tokio::join!(changed, clock.sleep(SHORTEST));
+                if changed.is_err() || failing.is_some() {
+                    std::future::pending().await
                 }
             };
             tokio::select! {

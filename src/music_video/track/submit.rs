@@ -1,14 +1,21 @@
 //! One submission, step by step: intent, submit, answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use http::HeaderMap;
 
 use super::{
     Submission, SubmitError,
-    records::{self, ANSWERED, Tracked, correlation_key},
+    records::{self, ANSWERED, ENDED, Tracked, correlation_key},
     submitter::Inner,
+    tracker::track,
 };
 use crate::{
-    music_video::{ClientError, GenerateRequest, Generated},
+    event::{Callback, Event},
+    music_video::{ClientError, GenerateRequest, Generated, MusicVideo},
     store::{Found, Inserted, NewRecord, StoreError},
     worker::chain,
 };
@@ -114,9 +121,41 @@ impl Attempt {
         let task_id = &generated.task_id;
         let record = self.record(ANSWERED, records::submitted(&self.request, task_id));
         match self.inner.ledger.insert_within(record, AFTER).await {
-            // A duplicate is the event, which was faster than the answer.
+            // The event was faster than the answer.
+            Ok(Inserted::Duplicate { .. }) => {
+                self.not_noted(task_id).await;
+                Ok(self.submission(Some(task_id)))
+            }
             Ok(_) => Ok(self.submission(Some(task_id))),
             Err(error) => Err(SubmitError::unrecorded(task_id, error)),
+        }
+    }
+
+    /// Sees to it that the task is asked for where the event under its id is not its own: somebody was
+    /// fast, and has captured the URL.
+    async fn not_noted(&self, task_id: &str) {
+        let ledger = &self.inner.ledger;
+        let Ok(Some(found)) = ledger.find_submission(&self.correlation).await else {
+            return;
+        };
+        let body = found.body.unwrap_or_default();
+        let headers = HeaderMap::new();
+        let read = MusicVideo::parse(&Callback::new(&body, UNIX_EPOCH, &headers));
+        if found.rank < ENDED || read.is_ok_and(|event| event.task_id == task_id) {
+            return;
+        }
+        tracing::warn!(
+            endpoint = ledger.endpoint(),
+            correlation = self.correlation,
+            "an event came under the correlation id of another task: the task is tracked by its own",
+        );
+        if let Err(error) = track(ledger, task_id).await {
+            tracing::error!(
+                endpoint = ledger.endpoint(),
+                task = task_id,
+                error = chain(&error),
+                "a task could not be tracked: it waits for its callback alone",
+            );
         }
     }
 

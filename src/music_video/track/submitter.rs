@@ -14,8 +14,45 @@ use crate::{
 
 /// Submits tasks to the provider, each at most once, and such that the event of each is found again.
 ///
+/// ```no_run
+/// # use tower_callback::{BoxError, Callbacks, MusicVideo, SignedUrl, store::Store};
+/// # use tower_callback::music_video::{Client, GenerateRequest, Submitter};
+/// # async fn example(store: impl Store + Clone, client: Client, signed: SignedUrl) -> Result<(), BoxError> {
+/// let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", signed.clone())
+///     .store(store.clone())
+///     .handle(|delivery| async move { Ok(println!("{:?}", delivery.event.outcome)) })
+///     .poll_with(client.clone())
+///     .build()?;
+/// # let _ = (callback, worker);
+///
+/// let submitter = Submitter::new("music-video", store, client, signed)?;
+/// let request = GenerateRequest::new("taskId_774b9aa0422f", "e231cadc7dc");
+/// let submission = submitter.submit(&request, "order-1742").await?;
+/// let event = submission.wait().await?;
+/// # let _ = event;
+/// # Ok(()) }
+/// ```
+///
 /// Clones are the same submitter. An endpoint of the same name and store, built with
 /// [`poll_with`](crate::Callbacks::poll_with), is needed in some process: it resolves what callbacks do not.
+///
+/// # What a crash leaves
+///
+/// It notes in the store what it is about to submit, then submits, then notes the task that came of it.
+///
+/// | the process ends | what is there | what becomes of it |
+/// | --- | --- | --- |
+/// | before the intent is noted | nothing | nothing was submitted |
+/// | before the provider's answer is noted | an intent | its callback carries the correlation id, and resolves it. If none comes, it is a dead letter at the [deadline](super::Polling::with_deadline), for a person to look at |
+/// | later | a tracked task | its callback or a poll resolves it |
+///
+/// So nothing is paid twice for one correlation id, at the price of an intent that a person has to look at
+/// when the process ends in just that moment and the callback is lost too. Where the provider answers a
+/// second submission with 409 and the task that is there, there is no such price: say so by
+/// [`conflict_is_idempotent`](Self::conflict_is_idempotent), and have the worker submit again by
+/// [`Polling::resubmitting`](super::Polling::resubmitting).
+///
+/// A [volatile](crate::store::Durability::Volatile) store keeps none of this beyond the process.
 #[derive(Clone)]
 pub struct Submitter {
     inner: Arc<Inner>,
