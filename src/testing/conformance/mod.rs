@@ -27,6 +27,8 @@
 //! ```
 
 mod calls;
+mod complete;
+mod connection;
 mod crowd;
 mod fixture;
 mod full;
@@ -34,12 +36,20 @@ mod insert;
 mod inspect;
 mod lease;
 mod operate;
+mod process;
+mod processes;
 mod purge;
 mod rank;
 mod reopen;
+mod replicas;
 mod settle;
+mod wire;
 
-pub use self::fixture::{Fixture, Need};
+pub use self::{
+    complete::{Completed, Completes},
+    fixture::{Cut, Fixture, Need},
+    process::{Process, serve},
+};
 
 use std::{fmt, pin::Pin};
 
@@ -199,6 +209,7 @@ clauses! { $
         quarantine_is_never_leased,
         find_agrees_with_what_was_answered,
         large_bodies_and_hostile_keys_come_back_byte_for_byte,
+        a_bad_record_does_not_fail_its_neighbours,
     }
     full[Limit]::{
         a_full_store_refuses_only_new_records,
@@ -213,6 +224,7 @@ clauses! { $
     }
     lease::{
         tokens_never_recur,
+        tokens_of_stores_with_one_history_differ,
         a_record_is_leased_to_one_caller,
         an_attempt_counts_at_the_lease_and_a_release_gives_it_back,
         an_expired_lease_is_counted,
@@ -248,6 +260,21 @@ clauses! { $
         leases_and_tokens_survive_reopening,
         a_duplicate_of_a_dropped_insert_survives_reopening,
     }
+    replicas[Replicas]::{
+        replicas_share_what_they_know,
+        many_replicas_lose_nothing_and_double_nothing,
+    }
+    processes[Processes]::{
+        many_processes_lose_nothing_and_double_nothing,
+        what_a_killed_process_was_answered_stands,
+        a_process_killed_in_a_call_made_it_or_did_not,
+    }
+    processes[WrongClocks]::{
+        a_callers_wrong_clock_changes_nothing,
+    }
+    connection[Connection]::{
+        a_call_that_lost_its_connection_is_repeated,
+    }
 }
 
 clauses! { $
@@ -277,5 +304,22 @@ clauses! { $
     }
     operate[Durability]::{
         what_operators_did_survives_reopening,
+    }
+}
+
+clauses! { $
+    /// Every clause of `complete`, for a store that has it.
+    complete_clauses: [Completes];
+    /// Makes a `#[test]` of every clause of `complete`, for a fixture that
+    /// [`Completes`](crate::testing::conformance::Completes), as
+    /// [`store_conformance!`](crate::store_conformance) does for the tiers of every store.
+    complete_conformance;
+    complete::{
+        a_completion_is_as_good_as_its_transaction,
+        an_ambiguous_commit_is_told,
+        a_frozen_worker_completes_nothing,
+    }
+    complete[RowLocks]::{
+        an_open_transaction_holds_up_nobody_else,
     }
 }
