@@ -1,7 +1,7 @@
 //! The suite that decides whether something is a store.
 //!
-//! Each clause of the contract of [`Inbox`] and [`Store`] that one process can
-//! show is a public function, named by its promise. It opens its own stores by a [`Fixture`] and
+//! Each clause of the contract of [`Inbox`](crate::store::Inbox) and [`Store`](crate::store::Store)
+//! is a public function, named by its promise. It opens its own stores by a [`Fixture`] and
 //! panics with its name and with what it saw when the promise is broken. Every wait in it is bounded,
 //! and nothing in it depends on how fast the machine is.
 //!
@@ -24,6 +24,56 @@
 //! }
 //!
 //! tower_callback::store_conformance!(Memory);
+//! ```
+//!
+//! [`inspect_conformance!`](crate::inspect_conformance) does the same for
+//! [`Inspect`](crate::store::Inspect), and [`complete_conformance!`](crate::complete_conformance) for
+//! stores that [complete](Completes) leases in transactions of the user's. Where tests are a list that
+//! is made at run time, so are the clauses: [`clauses`], [`inspect_clauses`], [`complete_clauses`].
+//!
+//! # What a fixture can offer
+//!
+//! The more of these a fixture has, the more is shown. A clause that [needs](Need) one that is not
+//! there finds that it [does not apply](Outcome::DoesNotApply); see to it that your tests expect that.
+//!
+//! | method | for a store | shows |
+//! | --- | --- | --- |
+//! | [`open`](Fixture::open) | of any kind | what one store promises to many callers |
+//! | [`open_bounded`](Fixture::open_bounded) | with a limit of records | what goes on when it is full |
+//! | [`reopen`](Fixture::reopen) | that is durable | what it knows afterwards |
+//! | [`open_again`](Fixture::open_again) | that others can open too | what replicas share |
+//! | [`process`](Fixture::process) | the same | kills after each call and in the middle of one, and, where the store has a clock of its own, callers that think that it is yesterday |
+//! | [`cut`](Fixture::cut) | over a connection | that each call survives its loss, wherever it was cut |
+//!
+//! # Processes
+//!
+//! [`Fixture::process`] starts a program that opens the same place and calls [`serve`]. The simplest
+//! one is the test itself, started again with a variable that says where the store is: with a `main`
+//! of its own it looks there first, and under the usual harness a test that does nothing without the
+//! variable does it:
+//!
+//! ```no_run
+//! use std::process::Command;
+//! use tower_callback::{store::MemoryStore, testing::conformance::{Process, serve}};
+//!
+//! const PLACE: &str = "MY_STORE_UNDER_TEST";
+//!
+//! // In the fixture's `process`.
+//! fn start(place: &str) -> std::io::Result<Process> {
+//!     let mut command = Command::new(std::env::current_exe()?);
+//!     command.args(["--exact", "serves_a_store_to_the_suite", "--nocapture"]);
+//!     command.env(PLACE, place);
+//!     Process::start(command)
+//! }
+//!
+//! #[tokio::test]
+//! async fn serves_a_store_to_the_suite() {
+//!     if let Ok(_place) = std::env::var(PLACE) {
+//!         // Yours opens what is at the place.
+//!         serve(MemoryStore::new()).await;
+//!     }
+//! }
+//! # let _ = start("");
 //! ```
 
 mod calls;
