@@ -27,7 +27,7 @@
 //! ```
 //!
 //! [`inspect_conformance!`](crate::inspect_conformance) does the same for
-//! [`Inspect`](crate::store::Inspect), and [`complete_conformance!`](crate::complete_conformance) for
+//! [`Inspect`], and [`complete_conformance!`](crate::complete_conformance) for
 //! stores that [complete](Completes) leases in transactions of the user's. Where tests are a list that
 //! is made at run time, so are the clauses: [`clauses`], [`inspect_clauses`], [`complete_clauses`].
 //!
@@ -328,9 +328,9 @@ clauses! { $
 }
 
 clauses! { $
-    /// Every clause of [`Inspect`](crate::store::Inspect).
+    /// Every clause of [`Inspect`].
     inspect_clauses: [Fixture<Store: Inspect>];
-    /// Makes a `#[test]` of every clause of [`Inspect`](crate::store::Inspect), as
+    /// Makes a `#[test]` of every clause of [`Inspect`], as
     /// [`store_conformance!`](crate::store_conformance) does for the tiers below.
     inspect_conformance;
     inspect::{
