@@ -8,7 +8,9 @@ use super::{
     Fixture, Outcome,
     calls::{LONG, Probe, clause, dead, event, events, ranked, retry_in},
 };
-use crate::store::{Action, Inserted, NewRecord, Queue, QueueKind, Retention, State};
+use crate::store::{
+    Action, Inbox, Inserted, NewRecord, Queue, QueueKind, Retention, State, StoreErrorKind,
+};
 
 /// An insert whose outcome was lost is simply repeated, in whatever state the record is by now.
 /// Another id with the same key is a duplicate, told with the stored id, and changes nothing.
@@ -227,57 +229,6 @@ pub async fn quarantine_is_never_leased<F: Fixture>(fixture: &F) -> Outcome {
     Outcome::Kept
 }
 
-/// Only new records are refused; what the store holds goes on, and makes room.
-pub async fn a_full_store_refuses_only_new_records<F: Fixture>(fixture: &F) -> Outcome {
-    let clause = clause!();
-    let Some(store) = fixture.open_bounded(3).await else {
-        return Outcome::DoesNotApply {
-            because: "the store has no limit of records",
-        };
-    };
-    let probe = Probe::on(clause, fixture, store);
-    let held = [event("a"), event("b"), event("c")];
-    for record in &held {
-        probe.put_fresh(record).await;
-    }
-    let refused = event("d");
-    let answers = probe
-        .insert(&[refused.clone(), event("a"), held[1].clone()])
-        .await;
-    let promised = vec![
-        Inserted::Full,
-        Inserted::Duplicate {
-            id: held[0].id,
-            rank: 0,
-            state: State::Pending,
-            differs: false,
-        },
-        Inserted::Fresh,
-    ];
-    probe.same("inserts into a full store", answers, promised);
-    let state = probe.state(&refused).await;
-    probe.same("what was refused", state, None);
-    let unreadable = NewRecord::new(Queue::quarantine("conformance"), "digest", "{");
-    let answer = probe.put(&unreadable).await;
-    probe.same("quarantine beside full events", answer, Inserted::Fresh);
-
-    let leased = probe.lease(&events(), 3, LONG).await;
-    probe.same("leases from a full store", leased.len(), 3);
-    probe
-        .applied(&leased[0].lease, Action::Extend { ttl: LONG })
-        .await;
-    let answer = probe.put(&refused).await;
-    probe.same("a new record while all are leased", answer, Inserted::Full);
-    probe.applied(&leased[0].lease, Action::Done).await;
-    probe.purge(&Retention::default()).await;
-    probe.put_fresh(&refused).await;
-    for record in &held[1..] {
-        let state = probe.state(record).await;
-        probe.same("what is leased in a full store", state, Some(State::Leased));
-    }
-    Outcome::Kept
-}
-
 /// What was answered is found: id, rank, state, content, the last settlement and its error.
 pub async fn find_agrees_with_what_was_answered<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
@@ -375,6 +326,53 @@ pub async fn large_bodies_and_hostile_keys_come_back_byte_for_byte<F: Fixture>(
         let leased = probe.one(&events(), LONG).await;
         probe.is_record(&leased, record);
         probe.applied(&leased.lease, Action::Done).await;
+    }
+    Outcome::Kept
+}
+
+/// What can never be stored is rejected, and not worth another try; what came with it is stored, with
+/// it or without.
+pub async fn a_bad_record_does_not_fail_its_neighbours<F: Fixture>(fixture: &F) -> Outcome {
+    let probe = Probe::open(clause!(), fixture).await;
+    let too_long = Bytes::from(vec![b'm'; 64 * 1024]);
+    let bad = [
+        event("long meta").with_meta(too_long.clone()),
+        event(too_long),
+        event(""),
+    ];
+    for (n, bad) in bad.into_iter().enumerate() {
+        let batch = [
+            event(format!("before {n}")),
+            bad,
+            event(format!("after {n}")),
+        ];
+        let is_stored = async |batch: &[NewRecord]| {
+            let answers = probe.within("insert", probe.store().insert(batch)).await;
+            match answers {
+                Ok(answers) => {
+                    let promised = vec![Inserted::Fresh; batch.len()];
+                    probe.same("a batch with what a store may reject", answers, promised);
+                    true
+                }
+                Err(error) => {
+                    let kind = StoreErrorKind::Rejected;
+                    probe.same("the error for what cannot be stored", error.kind(), kind);
+                    false
+                }
+            }
+        };
+        let whole = is_stored(&batch).await;
+        // As the group commit does with what is rejected: halves, down to the culprit.
+        for good in [&batch[0], &batch[2]] {
+            probe.put_fresh(good).await;
+        }
+        if !whole && is_stored(&batch[1..2]).await {
+            probe.broken("a record was rejected among others, and stored alone");
+        }
+        for good in [&batch[0], &batch[2]] {
+            let found = probe.known(good).await;
+            probe.same("a neighbour of what is bad", found.id, good.id);
+        }
     }
     Outcome::Kept
 }
