@@ -1,23 +1,38 @@
 //! Stores with one flaw each, and the clause that catches it.
 
-#[path = "flaws.rs"]
-mod flaws;
+use std::{any::Any, cell::Cell, collections::HashSet};
 
-use std::{any::Any, collections::HashSet};
+use tower_callback::testing::conformance::{Clause, Outcome, clauses, inspect_clauses};
 
-use tower_callback::testing::conformance::{Outcome, clauses};
+use libtest_mimic::Trial;
 
-use self::flaws::{Flaw, Flawed};
+use crate::flaws::{Flaw, Flawed};
+
+thread_local! {
+    /// Whether this thread is to panic.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says nothing of panics that a test waits for.
+pub(crate) fn hush_expected_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !EXPECTED.get() {
+            tell(panic);
+        }
+    }));
+}
 
 /// Runs a clause, and gives what it panicked with.
 ///
 /// On paused time: nothing here waits for a socket or a thread, so that only a deadlock can let a
 /// bounded wait end.
 fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
-    let clause = clauses::<Flawed>()
+    let clause = all()
         .into_iter()
         .find(|known| known.name == clause)
         .expect("the suite has this clause");
+    EXPECTED.set(true);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -26,6 +41,7 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
     let joined = runtime.block_on(async move {
         tokio::spawn(async move { clause.run(&Flawed(flaw)).await }).await
     });
+    EXPECTED.set(false);
     joined.map_err(|error| {
         let panic: Box<dyn Any + Send> = error.into_panic();
         match panic.downcast::<String>() {
@@ -37,22 +53,7 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
 
 macro_rules! caught {
     ($($clause:ident: $($flaw:ident),+;)*) => {
-        $(
-            #[test]
-            fn $clause() {
-                for flaw in [$(Flaw::$flaw),+] {
-                    match panic_of(stringify!($clause), flaw) {
-                        Ok(outcome) => panic!("{flaw:?} was not caught: {outcome:?}"),
-                        Err(message) => assert!(
-                            message.starts_with(concat!(stringify!($clause), ": ")),
-                            "{flaw:?} was caught without naming the clause: {message}"
-                        ),
-                    }
-                }
-            }
-        )*
-
-        const CAUGHT: &[&str] = &[$(stringify!($clause)),*];
+        const CAUGHT: &[(&str, &[Flaw])] = &[$((stringify!($clause), &[$(Flaw::$flaw),+])),*];
     };
 }
 
@@ -100,22 +101,69 @@ caught! {
     what_was_acknowledged_survives_reopening: ReopensEmpty;
     leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
     a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
+    counts_agree_with_what_was_answered: ExpiredCountsAsLeased, LaterCountsAsDue;
+    queues_are_told_in_order: QueuesAreTwice;
+    a_list_tells_each_record_once_and_in_order: ListsAllQueues, ListsOldestFirst;
+    a_list_is_stable_while_others_are_at_work: PagesAreNumbered;
+    a_cursor_of_nobody_is_rejected: CursorsAreTrusted;
+    a_look_tells_everything_that_is_known: LooksElsewhere, BodiesAreNotLookedAt;
+    the_newest_failures_are_remembered:
+        FailuresAreForgotten, FailuresAreOldestFirst, FailuresSurviveUpgrades;
+    a_requeue_begins_again:
+        RequeueKeepsAttempts, RequeueKeepsTokens, RequeueTakesLeased, RequeueIsInsert;
+    a_requeue_is_answered_item_by_item:
+        RequeueAnswersInReverse, EveryRequeueApplies, RequeueTakesLeased;
+    many_operators_requeue_once: EveryRequeueApplies;
+    what_is_deleted_frees_its_key: DeletionIsALook, DeletionTakesLeased;
+    a_release_inserts_and_then_deletes: DeletionIsALook;
+    a_full_store_can_be_operated: RequeueIsInsert;
+    what_operators_did_survives_reopening: ReopensEmpty;
 }
 
-#[test]
-fn every_clause_catches_a_broken_store() {
-    let caught: HashSet<_> = CAUGHT.iter().copied().collect();
-    let known: HashSet<_> = clauses::<Flawed>()
-        .iter()
-        .map(|clause| clause.name)
-        .collect();
-    assert_eq!(caught, known);
+pub(crate) fn trials() -> Vec<Trial> {
+    let caught = CAUGHT.iter().flat_map(|&(clause, flaws)| {
+        flaws.iter().map(move |&flaw| {
+            let name = format!("broken stores::{flaw:?} is caught by {clause}");
+            Trial::test(name, move || {
+                is_caught(clause, flaw);
+                Ok(())
+            })
+        })
+    });
+    let mut trials: Vec<_> = caught.collect();
+    trials.push(Trial::test(
+        "broken stores::every clause catches one",
+        || {
+            every_clause_catches_a_broken_store();
+            Ok(())
+        },
+    ));
+    trials.extend(all().into_iter().map(|clause| {
+        let name = format!("the wrapper of the flaws, without one::{}", clause.name);
+        Trial::test(name, move || {
+            assert_eq!(panic_of(clause.name, Flaw::None), Ok(Outcome::Kept));
+            Ok(())
+        })
+    }));
+    trials
 }
 
-#[test]
-fn the_wrapper_of_the_flaws_is_itself_a_durable_store() {
-    for clause in clauses::<Flawed>() {
-        let outcome = panic_of(clause.name, Flaw::None);
-        assert_eq!(outcome, Ok(Outcome::Kept), "{}", clause.name);
+fn all() -> Vec<Clause<Flawed>> {
+    clauses().into_iter().chain(inspect_clauses()).collect()
+}
+
+fn is_caught(clause: &str, flaw: Flaw) {
+    match panic_of(clause, flaw) {
+        Ok(outcome) => panic!("{flaw:?} was not caught: {outcome:?}"),
+        Err(message) => assert!(
+            message.starts_with(&format!("{clause}: ")),
+            "{flaw:?} was caught without naming the clause: {message}"
+        ),
     }
+}
+
+fn every_clause_catches_a_broken_store() {
+    let caught: HashSet<_> = CAUGHT.iter().map(|(clause, _)| *clause).collect();
+    let known: HashSet<_> = all().iter().map(|clause| clause.name).collect();
+    assert_eq!(caught, known);
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::store::inspect::{FailedAttempt, Record};
 
-/// The newest failed attempts, the newest last. Most records have none, and are not to pay for it.
+/// The newest failed attempts, the newest last.
 #[derive(Default)]
-pub(super) struct Failures(Option<Box<Vec<Failure>>>);
+pub(super) struct Failures(Vec<Failure>);
 
 struct Failure {
     attempt: u32,
@@ -16,11 +16,10 @@ struct Failure {
 
 impl Failures {
     pub(super) fn push(&mut self, attempt: u32, at: Duration, error: &str) {
-        let failures = self.0.get_or_insert_default();
-        if failures.len() >= Record::MAX_FAILURES {
-            failures.remove(0);
+        if self.0.len() >= Record::MAX_FAILURES {
+            self.0.remove(0);
         }
-        failures.push(Failure {
+        self.0.push(Failure {
             attempt,
             at,
             error: error.into(),
@@ -28,13 +27,12 @@ impl Failures {
     }
 
     pub(super) fn last_error(&self) -> Option<&str> {
-        Some(&*self.0.as_ref()?.last()?.error)
+        Some(&*self.0.last()?.error)
     }
 
     /// As they are told, the newest first.
     pub(super) fn told(&self, now: Duration) -> Vec<FailedAttempt> {
-        let failures = self.0.as_deref().map_or(&[][..], Vec::as_slice);
-        failures
+        self.0
             .iter()
             .rev()
             .map(|failure| {

@@ -28,46 +28,22 @@
 
 mod calls;
 mod crowd;
+mod fixture;
+mod full;
 mod insert;
+mod inspect;
 mod lease;
+mod operate;
 mod purge;
 mod rank;
 mod reopen;
 mod settle;
 
-use std::{fmt, pin::Pin, time::Duration};
+pub use self::fixture::{Fixture, Need};
 
-use crate::store::{Inbox, Store};
+use std::{fmt, pin::Pin};
 
-/// Opens the stores that the suite tries.
-pub trait Fixture: Send + Sync + 'static {
-    /// The store.
-    type Store: Store;
-
-    /// A new and empty store, with room for at least 100,000 records.
-    fn open(&self) -> impl Future<Output = Self::Store> + Send;
-
-    /// A new and empty store that is full with this many pending records; `None` for a store that
-    /// has no such limit.
-    fn open_bounded(&self, records: usize) -> impl Future<Output = Option<Self::Store>> + Send;
-
-    /// Closes a store, as the end of its process would, and opens it again. A durable store can.
-    fn reopen(&self, store: Self::Store) -> impl Future<Output = Option<Self::Store>> + Send {
-        drop(store);
-        async { None }
-    }
-
-    /// Lets time pass on the store's clock: turns its [hands](Inbox::manual_clock), or waits.
-    fn pass(&self, store: &Self::Store, time: Duration) -> impl Future<Output = ()> + Send {
-        async move {
-            match store.manual_clock() {
-                Some(clock) => clock.advance(time),
-                // A little more, for clocks that count in milliseconds.
-                None => tokio::time::sleep(time + Duration::from_millis(10)).await,
-            }
-        }
-    }
-}
+use crate::store::Inspect;
 
 /// What a clause found, when it was not broken.
 ///
@@ -88,6 +64,8 @@ pub enum Outcome {
 pub struct Clause<F> {
     /// Its promise, which is the name of its function too.
     pub name: &'static str,
+    /// What it needs beyond a new store. Where that is lacking, it does not apply.
+    pub needs: Option<Need>,
     run: for<'f> fn(&'f F) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'f>>,
 }
 
@@ -99,6 +77,20 @@ impl<F: Fixture> Clause<F> {
     /// When the store breaks it.
     pub async fn run(&self, fixture: &F) -> Outcome {
         (self.run)(fixture).await
+    }
+
+    /// The same in a runtime of its own, for a test that is no future.
+    ///
+    /// # Panics
+    ///
+    /// When the store breaks it, and when there are no threads to be had.
+    pub fn run_in_runtime(&self, fixture: &F) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("the operating system gives a runtime its threads");
+        runtime.block_on(self.run(fixture))
     }
 }
 
@@ -127,48 +119,65 @@ pub async fn check<F: Fixture>(fixture: &F) -> Vec<(&'static str, Outcome)> {
 /// # Panics
 ///
 /// When the store breaks the clause, and when there is no clause of this name.
-pub fn run<F: Fixture>(name: &str, fixture: &F) -> Outcome {
-    let Some(clause) = clauses::<F>()
-        .into_iter()
-        .find(|clause| clause.name == name)
-    else {
+pub fn run<F: Fixture>(clauses: Vec<Clause<F>>, name: &str, fixture: &F) -> Outcome {
+    let Some(clause) = clauses.into_iter().find(|clause| clause.name == name) else {
         panic!("the suite has no clause `{name}`");
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("the operating system gives a runtime its threads");
-    let outcome = runtime.block_on(clause.run(fixture));
+    let outcome = clause.run_in_runtime(fixture);
     if let Outcome::DoesNotApply { because } = outcome {
         println!("{name}: does not apply, because {because}");
     }
     outcome
 }
 
-/// One list of all clauses, for everything that goes through them.
+/// The clauses of one module, which need the same.
+macro_rules! clauses_of {
+    ($F:ident, $module:ident, $($name:ident)*) => {
+        clauses_of!(@ $F, $module, None, $($name)*)
+    };
+    ($F:ident, $module:ident [$need:ident], $($name:ident)*) => {
+        clauses_of!(@ $F, $module, Some(Need::$need), $($name)*)
+    };
+    (@ $F:ident, $module:ident, $needs:expr, $($name:ident)*) => {
+        [$(Clause::<$F> {
+            name: stringify!($name),
+            needs: $needs,
+            run: |fixture| Box::pin($module::$name(fixture)),
+        }),*]
+    };
+}
+
+/// One list of the clauses of a tier, for everything that goes through them: `$list` makes it, for
+/// fixtures that are `$fixture`, and `$tests` makes tests of it.
 macro_rules! clauses {
-    ($d:tt $($module:ident::{$($name:ident),* $(,)?})*) => {
+    (
+        $d:tt
+        $(#[$list_doc:meta])* $list:ident: [$($bound:tt)*];
+        $(#[$tests_doc:meta])* $tests:ident;
+        $($module:ident $([$need:ident])? ::{$($name:ident),* $(,)?})*
+    ) => {
         $(pub use self::$module::{$($name),*};)*
 
-        /// Every clause.
-        pub fn clauses<F: Fixture>() -> Vec<Clause<F>> {
-            vec![$($(Clause {
-                name: stringify!($name),
-                run: |fixture| Box::pin($module::$name(fixture)),
-            }),*),*]
+        $(#[$list_doc])*
+        pub fn $list<F>() -> Vec<Clause<F>>
+        where
+            F: $($bound)*,
+        {
+            let mut clauses = Vec::new();
+            $(clauses.extend(clauses_of!(F, $module $([$need])?, $($name)*));)*
+            clauses
         }
 
-        /// Makes a `#[test]` of every clause of [the suite](crate::testing::conformance). The
-        /// argument is an expression that makes the
-        /// [`Fixture`](crate::testing::conformance::Fixture).
+        $(#[$tests_doc])*
         #[macro_export]
-        macro_rules! store_conformance {
+        macro_rules! $tests {
             ($d fixture:expr) => {
                 $($(
                     #[test]
                     fn $name() {
-                        $d crate::testing::conformance::run(stringify!($name), &$d fixture);
+                        use $d crate::testing::conformance;
+                        let clauses = conformance::$list();
+                        conformance::run(clauses, stringify!($name), &$d fixture);
                     }
                 )*)*
             };
@@ -177,15 +186,22 @@ macro_rules! clauses {
 }
 
 clauses! { $
+    /// Every clause of [`Inbox`](crate::store::Inbox) and [`Store`](crate::store::Store).
+    clauses: [Fixture];
+    /// Makes a `#[test]` of every clause of [the suite](crate::testing::conformance). The argument
+    /// is an expression that makes the [`Fixture`](crate::testing::conformance::Fixture).
+    store_conformance;
     insert::{
         the_same_id_again_is_fresh_and_another_id_is_a_duplicate,
         a_repeat_within_one_batch_is_a_duplicate,
         each_record_of_a_batch_is_answered_in_order,
         queues_share_nothing,
         quarantine_is_never_leased,
-        a_full_store_refuses_only_new_records,
         find_agrees_with_what_was_answered,
         large_bodies_and_hostile_keys_come_back_byte_for_byte,
+    }
+    full[Limit]::{
+        a_full_store_refuses_only_new_records,
     }
     rank::{
         a_higher_rank_replaces_what_is_pending,
@@ -227,9 +243,39 @@ clauses! { $
         many_callers_lose_nothing_and_double_nothing,
         a_dropped_call_leaves_the_store_whole,
     }
-    reopen::{
+    reopen[Durability]::{
         what_was_acknowledged_survives_reopening,
         leases_and_tokens_survive_reopening,
         a_duplicate_of_a_dropped_insert_survives_reopening,
+    }
+}
+
+clauses! { $
+    /// Every clause of [`Inspect`](crate::store::Inspect).
+    inspect_clauses: [Fixture<Store: Inspect>];
+    /// Makes a `#[test]` of every clause of [`Inspect`](crate::store::Inspect), as
+    /// [`store_conformance!`](crate::store_conformance) does for the tiers below.
+    inspect_conformance;
+    inspect::{
+        counts_agree_with_what_was_answered,
+        queues_are_told_in_order,
+        a_list_tells_each_record_once_and_in_order,
+        a_list_is_stable_while_others_are_at_work,
+        a_cursor_of_nobody_is_rejected,
+        a_look_tells_everything_that_is_known,
+        the_newest_failures_are_remembered,
+    }
+    operate::{
+        a_requeue_begins_again,
+        a_requeue_is_answered_item_by_item,
+        many_operators_requeue_once,
+        what_is_deleted_frees_its_key,
+        a_release_inserts_and_then_deletes,
+    }
+    operate[Limit]::{
+        a_full_store_can_be_operated,
+    }
+    operate[Durability]::{
+        what_operators_did_survives_reopening,
     }
 }
