@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod contract;
 mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -14,7 +13,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use servers::{cannot_run, postgres::missing};
 
 fn main() -> ExitCode {
-    let trials = [contract::trials(), server::trials()];
+    let trials = [server::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

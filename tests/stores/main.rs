@@ -6,6 +6,11 @@ mod broken;
 mod flaws;
 mod flaws_of_inspect;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../servers/mod.rs"]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -20,6 +25,8 @@ fn main() -> ExitCode {
         memory::trials(),
         #[cfg(feature = "sqlite")]
         sqlite::trials(),
+        #[cfg(feature = "postgres")]
+        postgres::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! The contract of every store, where this one gets to its server another way.
+//! The PostgreSQL store: on a server, on a user's pool, and behind a pooler.
 
 use std::sync::{
     Mutex, OnceLock,
@@ -9,36 +9,33 @@ use libtest_mimic::Trial;
 use sqlx::postgres::PgPoolOptions;
 use tower_callback::{
     store::{AnyStore, PostgresOptions, PostgresStore},
-    testing::conformance::{self, Fixture},
+    testing::conformance::Fixture,
 };
 
-use crate::servers::{
-    cannot_run,
-    postgres::{Bouncer, Postgres, missing, missing_bouncer, url},
+use crate::{
+    servers::postgres::{Bouncer, Postgres, missing, missing_bouncer, url},
+    suite::{self, Made},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = all::<OnUrl>("on_a_url", missing);
-    trials.extend(all::<OnPool>("on_a_pool_with_bad_settings", missing));
-    trials.extend(all::<Behind>("behind_pgbouncer", missing_bouncer));
-    trials
+    [
+        suite::inspected("postgres", &[], || made(missing(), OnUrl::default())),
+        suite::of(
+            "postgres on a pool with bad settings, behind `AnyStore`",
+            &[],
+            || made(missing(), OnPool::default()),
+        ),
+        suite::inspected("postgres behind PgBouncer", &[], || {
+            made(missing_bouncer(), Behind::default())
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-/// Every clause, for one fixture.
-fn all<F: Fixture + Default>(prefix: &str, missing: fn() -> Option<String>) -> Vec<Trial> {
-    conformance::clauses::<F>()
-        .into_iter()
-        .map(|clause| {
-            let name = format!("{prefix}::{}", clause.name);
-            Trial::ignorable_test(name, move || {
-                if let Some(reason) = missing() {
-                    return cannot_run(reason);
-                }
-                conformance::run(clause.name, &F::default());
-                Ok(libtest_mimic::Completion::Completed)
-            })
-        })
-        .collect()
+fn made<F>(missing: Option<String>, fixture: F) -> Made<F> {
+    missing.map_or(Ok(fixture), Err)
 }
 
 /// A schema for every store: one database for all.
