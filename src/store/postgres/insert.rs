@@ -18,7 +18,7 @@ const MAX_META: usize = 16 * 1024;
 /// Whoever is to be replaced and is held is tried again after these times: our own leases and
 /// settlements hold a row for a moment, and for those nobody shall be turned away. An open
 /// transaction of the user's holds it longer.
-const PAUSES: [u64; 5] = [0, 5, 15, 40, 80];
+pub(super) const PAUSES: [u64; 5] = [0, 5, 15, 40, 80];
 
 pub(super) async fn insert(
     shared: &Arc<Shared>,
@@ -159,7 +159,8 @@ async fn add(
                 continue;
             }
             7 => {
-                shared.room.learn(row.try_get(8).map_err(store_error)?);
+                let alive = row.try_get(8).map_err(store_error)?;
+                shared.room.learn(alive, order.len());
                 continue;
             }
             _ => {}

@@ -1,10 +1,10 @@
 //! Looking in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Row, postgres::PgRow, query};
 
-use super::{Shared, db_error::store_error, rows, statements::Text};
+use super::{Shared, db_error::store_error, insert::PAUSES, rows, statements::Text};
 use crate::store::{
     Queue, QueueKind, RecordId, State, StoreError,
     inspect::{Counts, Cursor, Deleted, FailedAttempt, Listing, Page, Record, Requeued, Summary},
@@ -253,7 +253,7 @@ pub(super) async fn requeue(
             Some(2) => Requeued::Pending,
             Some(3) => Requeued::Leased,
             Some(4) => Requeued::Gone,
-            Some(5) => Requeued::Busy,
+            Some(&mut HELD) => Requeued::Busy,
             Some(told) => {
                 // Asked for twice, it was pending the second time.
                 *told = 2;
@@ -274,7 +274,7 @@ pub(super) async fn delete(
         .map(|id| match told.get(id) {
             None => Deleted::Unknown,
             Some(3) => Deleted::Leased,
-            Some(5) => Deleted::Busy,
+            Some(&HELD) => Deleted::Busy,
             Some(_) => {
                 // Asked for twice, it was unknown the second time.
                 told.remove(id);
@@ -284,15 +284,38 @@ pub(super) async fn delete(
         .collect())
 }
 
+/// What became of each id. What somebody holds is tried again for a moment, as at an insert.
 async fn change(
     shared: &Shared,
     statement: &Text,
     queue: &Queue,
     ids: &[RecordId],
 ) -> Result<HashMap<RecordId, i16>, StoreError> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+    let mut told = HashMap::with_capacity(ids.len());
+    let mut todo = ids.to_vec();
+    for pause in PAUSES {
+        if todo.is_empty() {
+            break;
+        }
+        if pause > 0 {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        let answers = change_once(shared, statement, queue, &todo).await?;
+        todo.retain(|id| answers.get(id) == Some(&HELD));
+        told.extend(answers);
     }
+    Ok(told)
+}
+
+/// The answer where somebody holds the record.
+const HELD: i16 = 5;
+
+async fn change_once(
+    shared: &Shared,
+    statement: &Text,
+    queue: &Queue,
+    ids: &[RecordId],
+) -> Result<HashMap<RecordId, i16>, StoreError> {
     let found = shared
         .calls
         .rows(

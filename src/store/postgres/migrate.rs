@@ -1,6 +1,6 @@
 //! The tables, and how older ones become the present ones.
 
-use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
 
 use super::db_error::open_error;
 use crate::store::{OpenError, OpenErrorKind};
@@ -49,13 +49,13 @@ async fn upgrade(
             ),
         ));
     };
-    let exists = query("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)")
-        .bind(schema)
-        .persistent(false)
-        .fetch_one(&mut *conn)
-        .await
-        .and_then(|row| row.try_get::<bool, _>(0))
-        .map_err(open_error)?;
+    let exists = raw_sql(AssertSqlSafe(format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{schema}')"
+    )))
+    .fetch_one(&mut *conn)
+    .await
+    .and_then(|row| row.try_get::<bool, _>(0))
+    .map_err(open_error)?;
     // `IF NOT EXISTS` asks for the right to make one all the same.
     if !exists {
         execute(conn, format!("CREATE SCHEMA {schema}")).await?;
@@ -78,9 +78,13 @@ async fn upgrade(
 
 /// Zero where there are no tables yet.
 async fn version(conn: &mut PgConnection, schema: &str) -> Result<i32, OpenError> {
-    // In one transaction, so that a pooler does not part a statement from its parameters.
+    // From the catalog's tables, as they are at this statement. What a session remembers of names
+    // (`to_regclass`, or naming the table) may be from before it waited for the lock.
     let known = raw_sql(AssertSqlSafe(format!(
-        "SELECT to_regclass('{schema}.version') IS NOT NULL"
+        "SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = '{schema}' AND c.relname = 'version')"
     )))
     .fetch_one(&mut *conn)
     .await

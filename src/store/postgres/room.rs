@@ -45,13 +45,13 @@ impl Room {
         Some(capacity)
     }
 
-    /// So many were alive.
-    pub(super) fn learn(&self, alive: i64) {
+    /// So many were alive before so many records came.
+    pub(super) fn learn(&self, alive: i64, records: usize) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Count {
             at: Instant::now(),
             room: self.capacity.unwrap_or(i64::MAX).saturating_sub(alive),
-            used: 0,
+            used: i64::try_from(records).unwrap_or(i64::MAX),
         });
     }
 }
@@ -64,11 +64,13 @@ mod tests {
     fn it_is_counted_again_when_half_of_the_room_is_used() {
         let room = Room::new(Some(100));
         assert_eq!(room.ask(1), Some(100), "nothing is known yet");
-        room.learn(20);
-        assert_eq!(room.ask(30), None);
+        room.learn(20, 1);
+        assert_eq!(room.ask(29), None);
         assert_eq!(room.ask(11), Some(100));
-        room.learn(98);
+        room.learn(98, 0);
         assert_eq!(room.ask(2), Some(100));
+        room.learn(90, 9);
+        assert_eq!(room.ask(1), Some(100), "what it was counted for is in");
         assert_eq!(Room::new(None).ask(1), None);
     }
 }

@@ -141,7 +141,13 @@ impl Ear {
         };
         let heard = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(waiting.entry(name(queue)).or_default())
+            let heard = waiting.entry(name(queue)).or_insert_with(|| {
+                // Nobody knows what was inserted before.
+                let heard = Arc::new(Notify::new());
+                heard.notify_one();
+                heard
+            });
+            Arc::clone(heard)
         };
         loop {
             tokio::select! {
@@ -159,7 +165,7 @@ impl Ear {
             match self.connect(server).await {
                 Ok(listener) => {
                     *place = Some(listener);
-                    // Nobody knows what happened before.
+                    // Nobody knows what was inserted while nobody listened.
                     self.wake(None);
                 }
                 Err(error) => {
