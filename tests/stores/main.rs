@@ -10,6 +10,11 @@ mod flaws_of_calls;
 mod flaws_of_completion;
 mod flaws_of_inspect;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../servers/mod.rs"]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -28,6 +33,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "sqlite")]
         sqlite::trials(),
         clock::trials(),
+        #[cfg(feature = "postgres")]
+        postgres::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
