@@ -18,6 +18,8 @@ mod ids;
 mod lease;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod retention;
 mod settlement;
 #[cfg(feature = "sqlite")]
@@ -36,6 +38,10 @@ pub use self::{
 };
 
 pub(crate) use self::commit::Committer;
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
+};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
