@@ -5,6 +5,11 @@
 mod broken;
 mod flaws;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -19,6 +24,8 @@ fn main() -> ExitCode {
         memory::trials(),
         #[cfg(feature = "sqlite")]
         sqlite::trials(),
+        #[cfg(feature = "redis")]
+        redis::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
