@@ -68,6 +68,19 @@ pub(super) fn queue_name(queue: &Queue) -> Vec<u8> {
     name
 }
 
+/// The queue of a name.
+pub(super) fn read_queue_name(name: &[u8]) -> Result<Queue, StoreError> {
+    let (kind, endpoint) = name.split_first().ok_or_else(damaged)?;
+    let kind = match kind {
+        b'e' => QueueKind::Events,
+        b't' => QueueKind::Tracked,
+        b'q' => QueueKind::Quarantine,
+        _ => return Err(damaged()),
+    };
+    let endpoint = std::str::from_utf8(endpoint).map_err(|_| damaged())?;
+    Ok(Queue::new(endpoint, kind))
+}
+
 /// All of a record but what the scripts write at its front.
 pub(super) fn content(record: &NewRecord) -> Vec<u8> {
     let (key, meta, body) = (&record.key, &record.meta, &record.body);
@@ -118,6 +131,7 @@ pub(super) struct Stored {
     pub(super) expiries: u32,
     pub(super) born: u64,
     pub(super) until: u64,
+    next: u64,
     pub(super) settled_at: u64,
     random: [u8; 6],
     settled_by: [u8; 6],
@@ -157,6 +171,7 @@ impl Stored {
             expiries: u32_at(head, 7),
             born: u48(head, 11),
             until: u48(head, 17),
+            next: u48(head, 23),
             settled_at: u48(head, 29),
             random: first(&head[35..]),
             settled_by: first(&head[41..]),
@@ -167,6 +182,30 @@ impl Stored {
             meta: record.slice(HEADER + key..body),
             body: record.slice(body..),
         })
+    }
+
+    /// The same of a record that was read up to its key.
+    pub(super) fn read_without_payload(
+        seq: &[u8],
+        head: &[u8],
+        mut record: Vec<u8>,
+    ) -> Result<Self, StoreError> {
+        // The meta's length.
+        record.get_mut(93..HEADER).ok_or_else(damaged)?.fill(0);
+        Self::read(seq, head, record)
+    }
+
+    pub(super) fn key_hash(&self) -> KeyHash {
+        self.k
+    }
+
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.state == b'Q'
+    }
+
+    /// Whether its lease has expired and nobody has counted it yet: 1 if so.
+    pub(super) fn expired(&self, now: u64) -> u32 {
+        u32::from(self.state == b'L' && self.until <= now && self.next == 0)
     }
 
     pub(super) fn state(&self, now: u64) -> State {

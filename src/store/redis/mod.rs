@@ -5,8 +5,11 @@ mod connect_error;
 mod connection;
 mod find;
 mod insert;
+mod inspect;
 mod layout;
 mod lease;
+mod list;
+mod operate;
 mod options;
 mod purge;
 mod scripts;
@@ -25,8 +28,9 @@ use self::{
     connection::{Lane, Servers},
 };
 use super::{
-    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, Retention, Settled,
-    Settlement, Store, StoreError,
+    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, RecordId, Retention,
+    Settled, Settlement, Store, StoreError,
+    inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 
 /// A durable store on a Redis server, or on a cluster, that many processes share.
@@ -196,6 +200,32 @@ impl Store for RedisStore {
             return std::future::pending().await;
         }
         changed::changed(&self.0, queue).await;
+    }
+}
+
+impl Inspect for RedisStore {
+    async fn counts(&self, queue: &Queue) -> Result<Counts, StoreError> {
+        inspect::counts(&self.0, queue).await
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        inspect::queues(&self.0).await
+    }
+
+    async fn list(&self, queue: &Queue, listing: &Listing) -> Result<Page, StoreError> {
+        list::list(&self.0, queue, listing).await
+    }
+
+    async fn look(&self, queue: &Queue, id: RecordId) -> Result<Option<Record>, StoreError> {
+        inspect::look(&self.0, queue, id).await
+    }
+
+    async fn requeue(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Requeued>, StoreError> {
+        operate::requeue(&self.0, queue, ids).await
+    }
+
+    async fn delete(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Deleted>, StoreError> {
+        operate::delete(&self.0, queue, ids).await
     }
 }
 

@@ -28,6 +28,11 @@ script!(LEASE = ALLOW_OOM, "lease.lua");
 script!(SETTLE = ALLOW_OOM, "settle.lua");
 script!(FIND = NO_WRITES, "find.lua");
 script!(PURGE = ALLOW_OOM, "purge.lua");
+script!(COUNTS = NO_WRITES, "counts.lua");
+script!(QUEUES = NO_WRITES, "queues.lua");
+script!(LIST = NO_WRITES, "list.lua");
+script!(LOOK = NO_WRITES, "look.lua");
+script!(OPERATE = ALLOW_OOM, "operate.lua");
 
 /// A script as the server is told it.
 pub(super) struct Text {

@@ -6,7 +6,7 @@ local queues = {}
 for i = 1, count do
   local name = ARGV[5 + i]
   local number = tonumber(call('HGET', QUEUES, name) or '0')
-  local q = { name = name, quarantine = sub(name, 1, 1) == 'q', fresh = 0, done = 0, waiting = {}, dead = {} }
+  local q = { name = name, quarantine = sub(name, 1, 1) == 'q', fresh = 0, done = 0, waiting = {}, held = {}, dead = {} }
   if number == 0 then
     numbers = numbers + 1
     number = numbers
@@ -17,6 +17,7 @@ for i = 1, count do
   -- Whether somebody waits for what becomes due. Fails here, not midway, if the key is another's.
   q.idle = #call('ZRANGEBYSCORE', q.w, '-inf', text(now), 'LIMIT', 0, 1) == 0
   call('ZCARD', base .. 'x' .. number)
+  call('ZCARD', base .. 'h' .. number)
   queues[i] = q
 end
 
@@ -144,20 +145,20 @@ for _, r in ipairs(touched) do
   if r.upgraded then
     call('DEL', base .. 'e' .. r.seq)
   end
-  local due = r.due
+  local due, waiting = r.due, r.q.waiting
   if r.state == 'L' then
-    due = math.max(r.till, r.next)
+    due, waiting = math.max(r.till, r.next), r.q.held
   elseif r.state == 'Q' then
     due = now
   elseif due <= now then
     r.q.wake = true
   end
-  local waiting = r.q.waiting
   waiting[#waiting + 1] = text(due)
   waiting[#waiting + 1] = r.seq
 end
 for i, q in ipairs(queues) do
   each('ZADD', q.w, q.waiting)
+  each('ZADD', base .. 'h' .. q.number, q.held)
   if q.done > 0 then
     call('HINCRBY', META, 'D' .. q.number, -q.done)
   end

@@ -3,14 +3,20 @@ local number = call('HGET', QUEUES, ARGV[1])
 if not number or sub(ARGV[1], 1, 1) == 'q' then
   return {}
 end
-local waiting = base .. 'w' .. number
-local due = call('ZRANGEBYSCORE', waiting, '-inf', text(now), 'LIMIT', 0, ARGV[2])
+local due = merge(number, function(key)
+  return call('ZRANGEBYSCORE', key, '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+end)
 if #due == 0 then
   return {}
 end
+local max = tonumber(ARGV[2])
 local till, most, bytes = after(tonumber(ARGV[3])), tonumber(ARGV[5]), 0
-local reply, leased, lost, scores = { text(now) }, {}, {}, {}
-for _, seq in ipairs(due) do
+local reply, leased, lost, scores, taken = { text(now) }, {}, {}, {}, {}
+for _, entry in ipairs(due) do
+  local seq = entry.seq
+  if #leased == max then
+    break
+  end
   local record = call('GET', base .. 'p' .. seq)
   if record then
     local r = parse(record)
@@ -30,6 +36,9 @@ for _, seq in ipairs(due) do
     r.token = sub(ARGV[4], #leased * 6 + 1, #leased * 6 + 6)
     r.seq, r.head = seq, head(r)
     leased[#leased + 1] = r
+    if not entry.held then
+      taken[#taken + 1] = seq
+    end
     scores[#scores + 1] = text(till)
     scores[#scores + 1] = seq
     reply[#reply + 1] = seq
@@ -45,7 +54,10 @@ end
 for _, r in ipairs(leased) do
   call('SETRANGE', base .. 'p' .. r.seq, 0, r.head)
 end
-each('ZADD', waiting, scores)
-each('ZREM', waiting, lost)
+each('ZREM', base .. 'w' .. number, taken)
+each('ZADD', base .. 'h' .. number, scores)
+for _, set in ipairs({ 'w', 'h' }) do
+  each('ZREM', base .. set .. number, lost)
+end
 write_meta()
 return reply

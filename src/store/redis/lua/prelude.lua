@@ -8,7 +8,9 @@
 --   b<2 bytes>  hash: rest of a key's hash -> sequence, or what is remembered of it
 --   p<sequence> string: the record
 --   e<sequence> list: its failed attempts, newest first
---   w<queue>    sorted set: what is alive, by due time (in quarantine by arrival)
+--   w<queue>    sorted set: what waits, by due time (in quarantine by arrival)
+--   h<queue>    sorted set: what is leased, or was and nobody has settled it, by the time when it
+--               can be leased again
 --   l<queue>    list: what is done and has its body, in order of settlement
 --   k<queue>    list: what is done and lost its body, in order of settlement
 --   x<queue>    sorted set: what is dead, by settlement
@@ -66,6 +68,25 @@ local function each(command, key, args)
   for first = 1, #args, 500 do
     call(command, key, unpack(args, first, math.min(first + 499, #args)))
   end
+end
+
+-- Some entries of `w` and `h` behind a place, in order of due time and sequence, as a list of
+-- sequence, score, whether it is in `h`.
+local function merge(number, range)
+  local all = {}
+  for _, set in ipairs({ 'w', 'h' }) do
+    local found = range(base .. set .. number)
+    for i = 1, #found, 2 do
+      all[#all + 1] = { seq = found[i], score = tonumber(found[i + 1]), order = read('>I6', found[i]), held = set == 'h' }
+    end
+  end
+  table.sort(all, function(a, b)
+    if a.score ~= b.score then
+      return a.score < b.score
+    end
+    return a.order < b.order
+  end)
+  return all
 end
 
 -- Writes the clock, and more fields of `m`.

@@ -10,6 +10,8 @@ local function look(seq)
   r.seq, r.k = seq, sub(bytes, 74, 89)
   -- Fails here, not midway, if a key is another's.
   call('ZCARD', base .. 'w' .. r.queue)
+  call('ZCARD', base .. 'h' .. r.queue)
+  call('ZCARD', base .. 'x' .. r.queue)
   call('LLEN', base .. 'l' .. r.queue)
   return r
 end
@@ -88,7 +90,7 @@ if #changed == 0 then
   return table.concat(answers)
 end
 
-local waiting, ended, dead, done, ends = {}, {}, {}, {}, 0
+local held, waiting, free, dead, done, ends = {}, {}, {}, {}, {}, 0
 local function add(lists, queue, ...)
   local list = lists[queue] or {}
   lists[queue] = list
@@ -113,18 +115,25 @@ for _, r in ipairs(changed) do
   elseif r.state == 'X' then
     add(dead, r.queue, text(now), r.seq)
   end
-  if r.forgotten or r.state == 'D' or r.state == 'X' then
-    ends = ends + 1
-    add(ended, r.queue, r.seq)
+  if r.state == 'L' and not r.forgotten then
+    add(held, r.queue, text(r.due), r.seq)
   else
-    add(waiting, r.queue, text(r.due), r.seq)
+    add(free, r.queue, r.seq)
+    if r.state == 'P' then
+      add(waiting, r.queue, text(r.due), r.seq)
+    else
+      ends = ends + 1
+    end
   end
+end
+for queue, list in pairs(held) do
+  each('ZADD', base .. 'h' .. queue, list)
+end
+for queue, list in pairs(free) do
+  each('ZREM', base .. 'h' .. queue, list)
 end
 for queue, list in pairs(waiting) do
   each('ZADD', base .. 'w' .. queue, list)
-end
-for queue, list in pairs(ended) do
-  each('ZREM', base .. 'w' .. queue, list)
 end
 for queue, list in pairs(dead) do
   each('ZADD', base .. 'x' .. queue, list)
