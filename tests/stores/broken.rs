@@ -2,7 +2,7 @@
 
 use std::{any::Any, cell::Cell, collections::HashSet};
 
-use tower_callback::testing::conformance::{Outcome, clauses};
+use tower_callback::testing::conformance::{Clause, Outcome, clauses, inspect_clauses};
 
 use libtest_mimic::Trial;
 
@@ -28,7 +28,7 @@ pub(crate) fn hush_expected_panics() {
 /// On paused time: nothing here waits for a socket or a thread, so that only a deadlock can let a
 /// bounded wait end.
 fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
-    let clause = clauses::<Flawed>()
+    let clause = all()
         .into_iter()
         .find(|known| known.name == clause)
         .expect("the suite has this clause");
@@ -101,6 +101,23 @@ caught! {
     what_was_acknowledged_survives_reopening: ReopensEmpty;
     leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
     a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
+    counts_agree_with_what_was_answered: ExpiredCountsAsLeased, LaterCountsAsDue;
+    queues_are_told_in_order: QueuesAreTwice;
+    a_list_tells_each_record_once_and_in_order: ListsAllQueues, ListsOldestFirst;
+    a_list_is_stable_while_others_are_at_work: PagesAreNumbered;
+    a_cursor_of_nobody_is_rejected: CursorsAreTrusted;
+    a_look_tells_everything_that_is_known: LooksElsewhere, BodiesAreNotLookedAt;
+    the_newest_failures_are_remembered:
+        FailuresAreForgotten, FailuresAreOldestFirst, FailuresSurviveUpgrades;
+    a_requeue_begins_again:
+        RequeueKeepsAttempts, RequeueKeepsTokens, RequeueTakesLeased, RequeueIsInsert;
+    a_requeue_is_answered_item_by_item:
+        RequeueAnswersInReverse, EveryRequeueApplies, RequeueTakesLeased;
+    many_operators_requeue_once: EveryRequeueApplies;
+    what_is_deleted_frees_its_key: DeletionIsALook, DeletionTakesLeased;
+    a_release_inserts_and_then_deletes: DeletionIsALook;
+    a_full_store_can_be_operated: RequeueIsInsert;
+    what_operators_did_survives_reopening: ReopensEmpty;
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -121,7 +138,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(())
         },
     ));
-    trials.extend(clauses::<Flawed>().into_iter().map(|clause| {
+    trials.extend(all().into_iter().map(|clause| {
         let name = format!("the wrapper of the flaws, without one::{}", clause.name);
         Trial::test(name, move || {
             assert_eq!(panic_of(clause.name, Flaw::None), Ok(Outcome::Kept));
@@ -129,6 +146,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
     }));
     trials
+}
+
+fn all() -> Vec<Clause<Flawed>> {
+    clauses().into_iter().chain(inspect_clauses()).collect()
 }
 
 fn is_caught(clause: &str, flaw: Flaw) {
@@ -143,9 +164,6 @@ fn is_caught(clause: &str, flaw: Flaw) {
 
 fn every_clause_catches_a_broken_store() {
     let caught: HashSet<_> = CAUGHT.iter().map(|(clause, _)| *clause).collect();
-    let known: HashSet<_> = clauses::<Flawed>()
-        .iter()
-        .map(|clause| clause.name)
-        .collect();
+    let known: HashSet<_> = all().iter().map(|clause| clause.name).collect();
     assert_eq!(caught, known);
 }

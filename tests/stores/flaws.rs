@@ -13,7 +13,7 @@ use tower_callback::{
     store::{
         Action, Durability, Found, Inbox, Inserted, Lease, LeaseToken, Leased, MemoryStore,
         NewRecord, Purged, Queue, QueueKind, RecordId, Retention, Settled, Settlement, State,
-        Store, StoreError,
+        Store, StoreError, inspect::FailedAttempt,
     },
     testing::conformance::Fixture,
 };
@@ -71,6 +71,26 @@ pub(crate) enum Flaw {
     ReopensEmpty,
     ReopeningEndsLeases,
     AnswersForWhatIsOnItsWay,
+    ExpiredCountsAsLeased,
+    LaterCountsAsDue,
+    QueuesAreTwice,
+    ListsAllQueues,
+    ListsOldestFirst,
+    PagesAreNumbered,
+    CursorsAreTrusted,
+    LooksElsewhere,
+    BodiesAreNotLookedAt,
+    FailuresAreForgotten,
+    FailuresAreOldestFirst,
+    FailuresSurviveUpgrades,
+    RequeueKeepsAttempts,
+    RequeueKeepsTokens,
+    RequeueTakesLeased,
+    RequeueIsInsert,
+    RequeueAnswersInReverse,
+    EveryRequeueApplies,
+    DeletionIsALook,
+    DeletionTakesLeased,
 }
 
 pub(crate) struct Flawed(pub(super) Flaw);
@@ -104,19 +124,20 @@ impl Fixture for Flawed {
 }
 
 pub(crate) struct FlawedStore {
-    flaw: Flaw,
-    store: MemoryStore,
+    pub(crate) flaw: Flaw,
+    pub(crate) store: MemoryStore,
     notes: Mutex<Notes>,
 }
 
 #[derive(Default)]
-struct Notes {
+pub(crate) struct Notes {
     inserts: usize,
     ids: HashSet<RecordId>,
     attempts: HashMap<Bytes, u32>,
     keys: HashMap<LeaseToken, Bytes>,
     /// The last lease of a key.
-    leases: HashMap<Bytes, Lease>,
+    pub(crate) leases: HashMap<Bytes, Lease>,
+    pub(crate) failures: HashMap<Bytes, Vec<FailedAttempt>>,
     settled: HashSet<LeaseToken>,
     first_insert: Option<Duration>,
     full: bool,
@@ -133,11 +154,11 @@ impl FlawedStore {
         }
     }
 
-    fn has(&self, flaw: Flaw) -> bool {
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap()
     }
 
@@ -304,6 +325,9 @@ impl FlawedStore {
             {
                 return Settled::Stale;
             }
+            Flaw::RequeueKeepsTokens if !self.notes().settled.insert(settlement.lease.token) => {
+                return Settled::Applied;
+            }
             Flaw::RepeatsAreStale
                 if !extends && !self.notes().settled.insert(settlement.lease.token) =>
             {
@@ -415,7 +439,9 @@ impl Store for FlawedStore {
             let attempt = notes.attempts.entry(leased.key.clone()).or_default();
             *attempt += 1;
             match self.flaw {
-                Flaw::UpgradeKeepsAttempts => leased.attempt = *attempt,
+                Flaw::UpgradeKeepsAttempts | Flaw::RequeueKeepsAttempts => {
+                    leased.attempt = *attempt;
+                }
                 Flaw::ExpiryIsNotCounted => leased.expiries = 0,
                 Flaw::AgeIsATimeOfDay => leased.age = std::time::UNIX_EPOCH.elapsed().unwrap(),
                 _ => {}

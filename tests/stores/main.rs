@@ -4,6 +4,7 @@
 
 mod broken;
 mod flaws;
+mod flaws_of_inspect;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

@@ -18,11 +18,11 @@ const LACKS: &[Need] = &[Need::Durability, Need::Replicas];
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        suite::of("memory", LACKS, || Ok(Memory)),
-        suite::of("memory on real time", LACKS, || Ok(Unturned)),
-        suite::of("memory behind an `Arc`", LACKS, || Ok(Shared)),
+        suite::inspected("memory", LACKS, || Ok(Memory)),
+        suite::inspected("memory on real time", LACKS, || Ok(Unturned)),
+        suite::inspected("memory behind an `Arc`", LACKS, || Ok(Shared)),
         suite::of("memory behind `AnyStore`", LACKS, || Ok(Erased)),
-        suite::of("memory that is recorded", LACKS, || Ok(Recorded)),
+        suite::inspected("memory that is recorded", LACKS, || Ok(Recorded)),
     ]
     .into_iter()
     .flatten()

@@ -17,7 +17,7 @@ use crate::suite;
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        suite::of("sqlite", &[], || Ok(OnFile::default())),
+        suite::inspected("sqlite", &[], || Ok(OnFile::default())),
         suite::of("sqlite on a pool, behind `AnyStore`", &[], || {
             Ok(OnPool::default())
         }),

@@ -1,7 +1,10 @@
 //! The suite as a list of tests, for each store.
 
 use libtest_mimic::{Completion, Failed, Trial};
-use tower_callback::testing::conformance::{Clause, Fixture, Need, Outcome, clauses};
+use tower_callback::{
+    store::Inspect,
+    testing::conformance::{Clause, Fixture, Need, Outcome, clauses, inspect_clauses},
+};
 
 /// Whether a fixture can be made here, or what the machine lacks for it.
 pub(crate) type Made<F> = Result<F, String>;
@@ -18,7 +21,17 @@ pub(crate) fn of<F: Fixture>(
     of_clauses(store, clauses::<F>(), lacks, make)
 }
 
-pub(crate) fn of_clauses<F: Fixture>(
+/// The same for a store that can be looked into: those clauses too.
+pub(crate) fn inspected<F: Fixture<Store: Inspect>>(
+    store: &str,
+    lacks: &'static [Need],
+    make: impl Fn() -> Made<F> + Clone + Send + 'static,
+) -> Vec<Trial> {
+    let clauses = clauses::<F>().into_iter().chain(inspect_clauses::<F>());
+    of_clauses(store, clauses.collect(), lacks, make)
+}
+
+fn of_clauses<F: Fixture>(
     store: &str,
     clauses: Vec<Clause<F>>,
     lacks: &'static [Need],

@@ -137,7 +137,7 @@ impl<S: Store> Calls<S> {
         &self.store
     }
 
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
         call: &str,
         future: impl Future<Output = Result<T, StoreError>>,

@@ -31,7 +31,9 @@ mod crowd;
 mod fixture;
 mod full;
 mod insert;
+mod inspect;
 mod lease;
+mod operate;
 mod purge;
 mod rank;
 mod reopen;
@@ -40,6 +42,8 @@ mod settle;
 pub use self::fixture::{Fixture, Need};
 
 use std::{fmt, pin::Pin};
+
+use crate::store::Inspect;
 
 /// What a clause found, when it was not broken.
 ///
@@ -115,11 +119,8 @@ pub async fn check<F: Fixture>(fixture: &F) -> Vec<(&'static str, Outcome)> {
 /// # Panics
 ///
 /// When the store breaks the clause, and when there is no clause of this name.
-pub fn run<F: Fixture>(name: &str, fixture: &F) -> Outcome {
-    let Some(clause) = clauses::<F>()
-        .into_iter()
-        .find(|clause| clause.name == name)
-    else {
+pub fn run<F: Fixture>(clauses: Vec<Clause<F>>, name: &str, fixture: &F) -> Outcome {
+    let Some(clause) = clauses.into_iter().find(|clause| clause.name == name) else {
         panic!("the suite has no clause `{name}`");
     };
     let outcome = clause.run_in_runtime(fixture);
@@ -146,28 +147,37 @@ macro_rules! clauses_of {
     };
 }
 
-/// One list of all clauses, for everything that goes through them.
+/// One list of the clauses of a tier, for everything that goes through them: `$list` makes it, for
+/// fixtures that are `$fixture`, and `$tests` makes tests of it.
 macro_rules! clauses {
-    ($d:tt $($module:ident $([$need:ident])? ::{$($name:ident),* $(,)?})*) => {
+    (
+        $d:tt
+        $(#[$list_doc:meta])* $list:ident: [$($bound:tt)*];
+        $(#[$tests_doc:meta])* $tests:ident;
+        $($module:ident $([$need:ident])? ::{$($name:ident),* $(,)?})*
+    ) => {
         $(pub use self::$module::{$($name),*};)*
 
-        /// Every clause.
-        pub fn clauses<F: Fixture>() -> Vec<Clause<F>> {
+        $(#[$list_doc])*
+        pub fn $list<F>() -> Vec<Clause<F>>
+        where
+            F: $($bound)*,
+        {
             let mut clauses = Vec::new();
             $(clauses.extend(clauses_of!(F, $module $([$need])?, $($name)*));)*
             clauses
         }
 
-        /// Makes a `#[test]` of every clause of [the suite](crate::testing::conformance). The
-        /// argument is an expression that makes the
-        /// [`Fixture`](crate::testing::conformance::Fixture).
+        $(#[$tests_doc])*
         #[macro_export]
-        macro_rules! store_conformance {
+        macro_rules! $tests {
             ($d fixture:expr) => {
                 $($(
                     #[test]
                     fn $name() {
-                        $d crate::testing::conformance::run(stringify!($name), &$d fixture);
+                        use $d crate::testing::conformance;
+                        let clauses = conformance::$list();
+                        conformance::run(clauses, stringify!($name), &$d fixture);
                     }
                 )*)*
             };
@@ -176,6 +186,11 @@ macro_rules! clauses {
 }
 
 clauses! { $
+    /// Every clause of [`Inbox`](crate::store::Inbox) and [`Store`](crate::store::Store).
+    clauses: [Fixture];
+    /// Makes a `#[test]` of every clause of [the suite](crate::testing::conformance). The argument
+    /// is an expression that makes the [`Fixture`](crate::testing::conformance::Fixture).
+    store_conformance;
     insert::{
         the_same_id_again_is_fresh_and_another_id_is_a_duplicate,
         a_repeat_within_one_batch_is_a_duplicate,
@@ -232,5 +247,35 @@ clauses! { $
         what_was_acknowledged_survives_reopening,
         leases_and_tokens_survive_reopening,
         a_duplicate_of_a_dropped_insert_survives_reopening,
+    }
+}
+
+clauses! { $
+    /// Every clause of [`Inspect`](crate::store::Inspect).
+    inspect_clauses: [Fixture<Store: Inspect>];
+    /// Makes a `#[test]` of every clause of [`Inspect`](crate::store::Inspect), as
+    /// [`store_conformance!`](crate::store_conformance) does for the tiers below.
+    inspect_conformance;
+    inspect::{
+        counts_agree_with_what_was_answered,
+        queues_are_told_in_order,
+        a_list_tells_each_record_once_and_in_order,
+        a_list_is_stable_while_others_are_at_work,
+        a_cursor_of_nobody_is_rejected,
+        a_look_tells_everything_that_is_known,
+        the_newest_failures_are_remembered,
+    }
+    operate::{
+        a_requeue_begins_again,
+        a_requeue_is_answered_item_by_item,
+        many_operators_requeue_once,
+        what_is_deleted_frees_its_key,
+        a_release_inserts_and_then_deletes,
+    }
+    operate[Limit]::{
+        a_full_store_can_be_operated,
+    }
+    operate[Durability]::{
+        what_operators_did_survives_reopening,
     }
 }
