@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     sync::{
-        Mutex, OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -164,7 +164,11 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        if let Some(process) = self.process.lock().unwrap().take() {
+        let process = self
+            .process
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = process.take() {
             process.stop("KILL");
         }
     }
@@ -180,13 +184,19 @@ impl Cluster {
     ///
     /// Where there is no Redis: ask [`missing`] before.
     pub fn start() -> Self {
-        let settings = [
-            ("cluster-enabled", "yes"),
-            ("cluster-node-timeout", "2000"),
-            // What one node has is there without the others.
-            ("cluster-require-full-coverage", "no"),
-        ];
-        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start(&settings)).collect();
+        let start = || {
+            let bus = free_port().to_string();
+            let settings = [
+                ("cluster-port", bus.as_str()),
+                ("cluster-enabled", "yes"),
+                ("cluster-node-timeout", "2000"),
+                // What one node has is there without the others.
+                ("cluster-require-full-coverage", "no"),
+            ];
+            let node = Redis::start(&settings);
+            (node, bus)
+        };
+        let (nodes, buses): (Vec<Redis>, Vec<String>) = (0..3).map(|_| start()).unzip();
         let bounds = [0, 5461, 10_923, 16_384];
         for (index, node) in nodes.iter().enumerate() {
             let first = bounds[index].to_string();
@@ -196,7 +206,7 @@ impl Cluster {
         }
         for node in &nodes[1..] {
             let port = nodes[0].port.to_string();
-            node.ok(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+            node.ok(&["CLUSTER", "MEET", "127.0.0.1", &port, &buses[0]]);
         }
         let cluster = Self { nodes };
         cluster.wait("every node knows all slots", |node| {
@@ -281,7 +291,8 @@ pub fn url(address: SocketAddr) -> String {
 
 fn answers(address: SocketAddr) -> bool {
     // While it loads, it says so.
-    TcpStream::connect(address).is_ok() && command(address, &["PING"]).starts_with("+PONG")
+    let answer = command(address, &["PING"]);
+    answer.starts_with("+PONG") || answer.starts_with("-NOAUTH")
 }
 
 fn command(address: SocketAddr, words: &[&str]) -> String {

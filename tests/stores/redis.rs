@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite::of("redis", &[], || match missing() {
+    suite::inspected("redis", &[], || match missing() {
         None => Ok(OnServer::default()),
         Some(reason) => Err(reason),
     })
