@@ -108,6 +108,7 @@
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
+//! | `redis` | [`RedisStore`]: durable, on a Redis server or cluster (from 7.0 on) that many processes share, through redis 1.8 |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: a simulated provider that calls over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
@@ -116,6 +117,10 @@
 #![cfg_attr(
     not(feature = "sqlite"),
     doc = " [`SqliteStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.SqliteStore.html"
+)]
+#![cfg_attr(
+    not(feature = "redis"),
+    doc = " [`RedisStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.RedisStore.html"
 )]
 
 pub mod callbacks;

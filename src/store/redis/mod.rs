@@ -46,7 +46,7 @@ use super::{
 /// # }
 /// ```
 ///
-/// It needs Redis 7.0 (or Valkey). Every call is one script that decides and writes in one step inside the
+/// It needs Redis 7.0, or Valkey. Every call is one script that decides and writes in one step inside the
 /// server, and checks everything before its first write.
 ///
 /// # Durability
@@ -83,10 +83,18 @@ use super::{
 /// upgrades, leases, settlements, lookups and purges go on, for which the scripts carry Redis's flag
 /// `allow-oom`. Leave the server some memory beyond `maxmemory` for that.
 ///
-/// A pending record takes about 400 bytes beside key, meta and body. When its body has been
-/// purged, what is remembered of its key takes about 90 bytes: keys are kept, hashed, in
-/// 65,536 small hashes, which is compact up to about 6 million keys; for more, raise
-/// `hash-max-listpack-entries` in proportion.
+/// A pending record takes some 330 bytes beside key, meta and body. When its body has been purged,
+/// what is remembered of its key takes about 90 bytes (120 with only 100,000 keys): keys are
+/// kept, hashed, in 65,536 small hashes, which are compact up to about 6 million keys; for more,
+/// raise `hash-max-listpack-entries` in proportion.
+///
+/// # Limits
+///
+/// A record may take 512 MiB. A lease answers 1,000 records at most, and about 32 MiB. Of an error,
+/// 4 KiB are kept.
+///
+/// What [quarantine dropped](super::inspect::Counts::dropped) is counted for all processes since the
+/// store was made.
 ///
 /// # Cluster
 ///
