@@ -26,6 +26,8 @@ mod open_error;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod retention;
 mod settlement;
 #[cfg(feature = "sqlite")]
@@ -49,6 +51,10 @@ pub(crate) use self::forward::forward;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use self::postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
+};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

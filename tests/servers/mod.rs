@@ -11,6 +11,8 @@
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 

@@ -12,7 +12,9 @@ mod flaws_of_inspect;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 #[cfg(feature = "sqlite")]
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         clock::trials(),
         #[cfg(feature = "postgres")]
         postgres::trials(),
+        #[cfg(feature = "redis")]
+        redis::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
