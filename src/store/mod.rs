@@ -21,6 +21,8 @@ mod record;
 mod retention;
 mod settlement;
 #[cfg(feature = "sqlite")]
+mod spool;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use self::{
@@ -37,8 +39,11 @@ pub use self::{
 
 pub(crate) use self::commit::Committer;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{
-    CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
+pub use self::{
+    spool::{Backlog, Forwarder, SpoolOptions, Spooled},
+    sqlite::{
+        CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
+    },
 };
 
 use std::time::Duration;

@@ -33,7 +33,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
+pub(crate) use self::{any::AnyHandler, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},

@@ -18,7 +18,9 @@ mod rows;
 mod schema;
 mod settings;
 mod settle;
+mod waiting;
 
+pub(super) use self::waiting::{Fate, Outcome, Waiting};
 pub use self::{
     complete::{CompleteError, CompleteErrorKind},
     open_error::{OpenError, OpenErrorKind},
@@ -103,7 +105,9 @@ struct Shared {
     clock: StoreClock,
     reserve: u64,
     capacity: u64,
+    capacity_bytes: u64,
     quarantine: u64,
+    counts_quarantine: bool,
     dropped: Mutex<HashMap<Queue, u64>>,
 }
 
@@ -171,7 +175,9 @@ impl SqliteStore {
             clock: StoreClock::new(),
             reserve: options.reserve,
             capacity: options.capacity,
+            capacity_bytes: options.capacity_bytes,
             quarantine: options.quarantine,
+            counts_quarantine: options.counts_quarantine,
             dropped: Mutex::default(),
         }))
     }

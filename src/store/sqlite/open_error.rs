@@ -21,7 +21,8 @@ pub enum OpenErrorKind {
     /// The tables were written by a later version of this crate.
     NewerSchema,
     /// The settings that make a commit durable did not take: the write-ahead log and
-    /// `synchronous=FULL`. A database in memory is the usual reason.
+    /// `synchronous=FULL`. A database in memory is the usual reason. Also a
+    /// [spool](crate::store::Spooled) in front of a store that is volatile.
     NotDurable,
     /// Somebody holds the file's lock.
     Locked,
@@ -30,7 +31,7 @@ pub enum OpenErrorKind {
 }
 
 impl OpenError {
-    pub(super) fn new(kind: OpenErrorKind, detail: impl Into<String>) -> Self {
+    pub(in crate::store) fn new(kind: OpenErrorKind, detail: impl Into<String>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -42,13 +43,13 @@ impl OpenError {
         Self::new(OpenErrorKind::Io, detail).with_source(source)
     }
 
-    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+    pub(in crate::store) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// Says which file it is about.
-    pub(super) fn at(mut self, path: &Path) -> Self {
+    pub(in crate::store) fn at(mut self, path: &Path) -> Self {
         self.detail = format!("{}: {}", path.display(), self.detail);
         self
     }
