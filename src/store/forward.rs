@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Counts, Durability, Found, Inbox, Inserted, Inspect, Leased, NewRecord, Purged, Queue,
-    Retention, Settled, Settlement, Store, StoreError,
+    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, RecordId, Retention,
+    Settled, Settlement, Store, StoreError,
+    inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 use crate::clock::ManualClock;
 
@@ -66,10 +67,41 @@ macro_rules! forward {
         ) -> Result<Counts, StoreError> {
             $target.counts(queue).await
         }
+        async fn queues(&$self) -> Result<Vec<Queue>, StoreError> {
+            $target.queues().await
+        }
+        async fn list(
+            &$self,
+            queue: &Queue,
+            listing: &Listing,
+        ) -> Result<Page, StoreError> {
+            $target.list(queue, listing).await
+        }
+        async fn look(
+            &$self,
+            queue: &Queue,
+            id: RecordId,
+        ) -> Result<Option<Record>, StoreError> {
+            $target.look(queue, id).await
+        }
+        async fn requeue(
+            &$self,
+            queue: &Queue,
+            ids: &[RecordId],
+        ) -> Result<Vec<Requeued>, StoreError> {
+            $target.requeue(queue, ids).await
+        }
+        async fn delete(
+            &$self,
+            queue: &Queue,
+            ids: &[RecordId],
+        ) -> Result<Vec<Deleted>, StoreError> {
+            $target.delete(queue, ids).await
+        }
     };
 }
 
-pub(super) use forward;
+pub(crate) use forward;
 
 impl<S: Inbox> Inbox for Arc<S> {
     forward!(Inbox, self => (**self));

@@ -4,17 +4,17 @@
 //! | --- | --- | --- |
 //! | [`Inbox`] | `insert` | a front |
 //! | [`Store`] | `lease`, `settle`, `find`, `purge`, and `changed` | everything that handles |
-//! | [`Inspect`] | `counts` | operators |
+//! | [`Inspect`] | `counts`, `queues`, `list`, `look`, `requeue`, `delete` | [operators](inspect) |
 //!
 //! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
 
 mod commit;
-mod counts;
 mod erased;
 mod error;
 mod forward;
 mod ids;
+pub mod inspect;
 mod lease;
 mod memory;
 mod record;
@@ -26,10 +26,10 @@ mod spool;
 mod sqlite;
 
 pub use self::{
-    counts::Counts,
     erased::{AnyInbox, AnyStore},
     error::{StoreError, StoreErrorKind},
     ids::{LeaseToken, RecordId},
+    inspect::{Counts, Inspect},
     lease::{Lease, Leased},
     memory::MemoryStore,
     record::{Found, Inserted, NewRecord, Queue, QueueKind, State},
@@ -38,6 +38,8 @@ pub use self::{
 };
 
 pub(crate) use self::commit::Committer;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::forward::forward;
 #[cfg(feature = "sqlite")]
 pub use self::{
     spool::{Backlog, Forwarder, SpoolOptions, Spooled},
@@ -210,14 +212,4 @@ pub trait Store: Inbox {
         let _ = queue;
         std::future::pending()
     }
-}
-
-/// The tier that an operator needs.
-pub trait Inspect: Store {
-    /// How many records a queue has, by state.
-    ///
-    /// # Errors
-    ///
-    /// When the store is unavailable.
-    fn counts(&self, queue: &Queue) -> impl Future<Output = Result<Counts, StoreError>> + Send;
 }

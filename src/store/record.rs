@@ -71,6 +71,13 @@ impl QueueKind {
             Self::Quarantine => "quarantine",
         }
     }
+
+    /// The kind of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Events, Self::Tracked, Self::Quarantine]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
 }
 
 /// A record to insert.

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use crate::{
     clock::ManualClock,
     store::{
-        Counts, Durability, Found, Inbox, Inserted, Inspect, Leased, NewRecord, Purged, Queue,
-        Retention, Settled, Settlement, Store, StoreError,
+        Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, RecordId, Retention,
+        Settled, Settlement, Store, StoreError, forward,
+        inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
     },
 };
 
@@ -155,32 +156,11 @@ impl<S: Inbox> Inbox for Recording<S> {
 }
 
 impl<S: Store> Store for Recording<S> {
-    async fn lease(
-        &self,
-        queue: &Queue,
-        max: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Leased>, StoreError> {
-        self.store.lease(queue, max, ttl).await
-    }
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        self.store.settle(settlements).await
-    }
-    async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        self.store.find(queue, key).await
-    }
-    async fn purge(&self, retention: &Retention) -> Result<Purged, StoreError> {
-        self.store.purge(retention).await
-    }
-    async fn changed(&self, queue: &Queue) {
-        self.store.changed(queue).await;
-    }
+    forward!(Store, self => self.store);
 }
 
 impl<S: Inspect> Inspect for Recording<S> {
-    async fn counts(&self, queue: &Queue) -> Result<Counts, StoreError> {
-        self.store.counts(queue).await
-    }
+    forward!(Inspect, self => self.store);
 }
 
 impl<S> Clone for Recording<S> {

@@ -1,13 +1,27 @@
 //! Stores with one flaw each, and the clause that catches it.
 
-#[path = "flaws.rs"]
-mod flaws;
-
-use std::{any::Any, collections::HashSet};
+use std::{any::Any, cell::Cell, collections::HashSet};
 
 use tower_callback::testing::conformance::{Outcome, clauses};
 
-use self::flaws::{Flaw, Flawed};
+use libtest_mimic::Trial;
+
+use crate::flaws::{Flaw, Flawed};
+
+thread_local! {
+    /// Whether this thread is to panic.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says nothing of panics that a test waits for.
+pub(crate) fn hush_expected_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !EXPECTED.get() {
+            tell(panic);
+        }
+    }));
+}
 
 /// Runs a clause, and gives what it panicked with.
 ///
@@ -18,6 +32,7 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
         .into_iter()
         .find(|known| known.name == clause)
         .expect("the suite has this clause");
+    EXPECTED.set(true);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -26,6 +41,7 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
     let joined = runtime.block_on(async move {
         tokio::spawn(async move { clause.run(&Flawed(flaw)).await }).await
     });
+    EXPECTED.set(false);
     joined.map_err(|error| {
         let panic: Box<dyn Any + Send> = error.into_panic();
         match panic.downcast::<String>() {
@@ -37,22 +53,7 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
 
 macro_rules! caught {
     ($($clause:ident: $($flaw:ident),+;)*) => {
-        $(
-            #[test]
-            fn $clause() {
-                for flaw in [$(Flaw::$flaw),+] {
-                    match panic_of(stringify!($clause), flaw) {
-                        Ok(outcome) => panic!("{flaw:?} was not caught: {outcome:?}"),
-                        Err(message) => assert!(
-                            message.starts_with(concat!(stringify!($clause), ": ")),
-                            "{flaw:?} was caught without naming the clause: {message}"
-                        ),
-                    }
-                }
-            }
-        )*
-
-        const CAUGHT: &[&str] = &[$(stringify!($clause)),*];
+        const CAUGHT: &[(&str, &[Flaw])] = &[$((stringify!($clause), &[$(Flaw::$flaw),+])),*];
     };
 }
 
@@ -102,20 +103,49 @@ caught! {
     a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
 }
 
-#[test]
+pub(crate) fn trials() -> Vec<Trial> {
+    let caught = CAUGHT.iter().flat_map(|&(clause, flaws)| {
+        flaws.iter().map(move |&flaw| {
+            let name = format!("broken stores::{flaw:?} is caught by {clause}");
+            Trial::test(name, move || {
+                is_caught(clause, flaw);
+                Ok(())
+            })
+        })
+    });
+    let mut trials: Vec<_> = caught.collect();
+    trials.push(Trial::test(
+        "broken stores::every clause catches one",
+        || {
+            every_clause_catches_a_broken_store();
+            Ok(())
+        },
+    ));
+    trials.extend(clauses::<Flawed>().into_iter().map(|clause| {
+        let name = format!("the wrapper of the flaws, without one::{}", clause.name);
+        Trial::test(name, move || {
+            assert_eq!(panic_of(clause.name, Flaw::None), Ok(Outcome::Kept));
+            Ok(())
+        })
+    }));
+    trials
+}
+
+fn is_caught(clause: &str, flaw: Flaw) {
+    match panic_of(clause, flaw) {
+        Ok(outcome) => panic!("{flaw:?} was not caught: {outcome:?}"),
+        Err(message) => assert!(
+            message.starts_with(&format!("{clause}: ")),
+            "{flaw:?} was caught without naming the clause: {message}"
+        ),
+    }
+}
+
 fn every_clause_catches_a_broken_store() {
-    let caught: HashSet<_> = CAUGHT.iter().copied().collect();
+    let caught: HashSet<_> = CAUGHT.iter().map(|(clause, _)| *clause).collect();
     let known: HashSet<_> = clauses::<Flawed>()
         .iter()
         .map(|clause| clause.name)
         .collect();
     assert_eq!(caught, known);
-}
-
-#[test]
-fn the_wrapper_of_the_flaws_is_itself_a_durable_store() {
-    for clause in clauses::<Flawed>() {
-        let outcome = panic_of(clause.name, Flaw::None);
-        assert_eq!(outcome, Ok(Outcome::Kept), "{}", clause.name);
-    }
 }

@@ -20,7 +20,7 @@ use tower_callback::{
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     None,
     SameIdIsADuplicate,
     DuplicatesAreFresh,
@@ -73,7 +73,7 @@ pub(super) enum Flaw {
     AnswersForWhatIsOnItsWay,
 }
 
-pub(super) struct Flawed(pub(super) Flaw);
+pub(crate) struct Flawed(pub(super) Flaw);
 
 impl Fixture for Flawed {
     type Store = FlawedStore;
@@ -103,7 +103,7 @@ impl Fixture for Flawed {
     }
 }
 
-pub(super) struct FlawedStore {
+pub(crate) struct FlawedStore {
     flaw: Flaw,
     store: MemoryStore,
     notes: Mutex<Notes>,

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Mutex};
 
+use libtest_mimic::Trial;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -11,6 +12,20 @@ use tower_callback::{
     store::{AnyStore, SqliteStore},
     testing::conformance::Fixture,
 };
+
+use crate::suite;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    [
+        suite::of("sqlite", &[], || Ok(OnFile::default())),
+        suite::of("sqlite on a pool, behind `AnyStore`", &[], || {
+            Ok(OnPool::default())
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 /// A directory for every store.
 #[derive(Default)]
@@ -81,12 +96,4 @@ impl Fixture for OnPool {
         let pool = pool(self.0.last()).await;
         Some(AnyStore::new(SqliteStore::with_pool(pool).await.unwrap()))
     }
-}
-
-mod on_a_file {
-    tower_callback::store_conformance!(super::OnFile::default());
-}
-
-mod on_a_pool_behind_any_store {
-    tower_callback::store_conformance!(super::OnPool::default());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::index::KeyHash;
+use super::{failures::Failures, index::KeyHash};
 use crate::{
     event::Rank,
     store::{RecordId, State},
@@ -28,7 +28,7 @@ pub(super) struct Record {
     pub(super) settled_by: u64,
     /// While nobody has settled the last lease, also when it has expired.
     pub(super) held: Option<Held>,
-    pub(super) error: Option<Box<str>>,
+    pub(super) failures: Failures,
 }
 
 /// What an insert brings, and an upgrade replaces.
@@ -111,6 +111,13 @@ impl Slab {
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Record {
         self.slots[slot as usize].as_mut().expect(OCCUPIED)
+    }
+
+    /// Every record, by its slot.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
+        (0..)
+            .zip(&self.slots)
+            .filter_map(|(slot, record)| Some((slot, record.as_deref()?)))
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> Record {

@@ -27,9 +27,13 @@ impl Inner {
             record.queue,
         );
         let payload = Payload {
+            key: record.key,
             body: record.content.body,
             meta: record.content.meta,
-            error: record.error,
+            born: record.born,
+            attempt: record.attempt,
+            expiries: record.expiries,
+            failures: record.failures,
         };
         let keep = self.limits.bodies;
         let position = self.log_mut(to).push(entry, payload, keep);
@@ -59,6 +63,17 @@ impl Inner {
             };
             self.forget_oldest(oldest);
         }
+    }
+
+    /// What is left of a settled record that is to live again, or to be forgotten. Its entry stays
+    /// behind, and the caller has to lead the index elsewhere.
+    pub(super) fn forget(&mut self, ending: Ending, position: u32) -> (Entry, Option<Payload>) {
+        let log = self.log_mut(ending);
+        let payload = log.take_payload(position);
+        let entry = log.get(position).clone();
+        self.remembered -= 1;
+        *self.queue_mut(entry.queue()).settled_mut(ending) -= 1;
+        (entry, payload)
     }
 
     /// Forgets the oldest of a log. Whether it was remembered.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     alive::{Content, Record},
+    failures::Failures,
     index::{Ending, KeyHash, Spot},
     state::{Inner, QueueState},
 };
@@ -75,7 +76,7 @@ impl Inner {
     }
 
     /// A new record, outside the index.
-    fn put(
+    pub(super) fn put(
         &mut self,
         number: u16,
         hash: KeyHash,
@@ -97,7 +98,7 @@ impl Inner {
             serial: 0,
             settled_by: 0,
             held: None,
-            error: None,
+            failures: Failures::default(),
         });
         let state = &mut self.queues[usize::from(number)];
         state.waiting.insert(order, slot);
@@ -116,7 +117,7 @@ impl Inner {
         record.born = now;
         record.attempt = 0;
         record.expiries = 0;
-        record.error = None;
+        record.failures = Failures::default();
         if let Some(held) = &mut record.held {
             state.held.remove(&record.order);
             held.superseded = Some(due);
@@ -140,12 +141,8 @@ impl Inner {
         due: Duration,
         now: Duration,
     ) -> u32 {
-        let log = self.log_mut(ending);
-        log.drop_payload(position);
-        let entry = log.get(position);
+        let (entry, _) = self.forget(ending, position);
         let (hash, number, serial) = (entry.hash(), entry.queue(), entry.serial());
-        self.remembered -= 1;
-        *self.queue_mut(number).settled_mut(ending) -= 1;
         let slot = self.put(number, hash, key, content, due, now);
         let record = self.alive.get_mut(slot);
         record.serial = serial;

@@ -139,7 +139,7 @@ impl Inner {
         let due = match (superseded, action) {
             (Some(due), _) => due.max(now),
             (None, Action::RetryIn { after, error }) => {
-                record.error = Some(error.as_str().into());
+                record.failures.push(record.attempt, now, error);
                 now.saturating_add(*after)
             }
             (None, Action::Release { after }) => {
@@ -147,7 +147,7 @@ impl Inner {
                 now.saturating_add(*after)
             }
             (None, Action::Dead { reason }) => {
-                record.error = Some(reason.as_str().into());
+                record.failures.push(record.attempt, now, reason);
                 return self.remember(slot, Ending::Dead, now);
             }
             (None, Action::Disown) => {

@@ -4,10 +4,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 
-use super::index::{KeyHash, POSITION_MASK};
+use super::{
+    failures::Failures,
+    index::{KeyHash, POSITION_MASK},
+};
 use crate::{event::Rank, store::RecordId};
 
 /// All that is remembered of a settled record, in 56 bytes: there may be a million of them.
+#[derive(Clone)]
 pub(super) struct Entry {
     hash: [u8; 16],
     pub(super) id: RecordId,
@@ -81,9 +85,13 @@ fn from_six([a, b, c, d, e, f]: [u8; 6]) -> u64 {
 
 /// What is kept of a settled record's content.
 pub(super) struct Payload {
+    pub(super) key: Bytes,
     pub(super) body: Bytes,
     pub(super) meta: Bytes,
-    pub(super) error: Option<Box<str>>,
+    pub(super) born: Duration,
+    pub(super) attempt: u32,
+    pub(super) expiries: u32,
+    pub(super) failures: Failures,
 }
 
 /// Entries in order of settlement, in chunks, so that growth copies nothing. The newest have their
@@ -151,12 +159,23 @@ impl Log {
         self.payloads[nth].as_ref()
     }
 
-    /// Drops the payload of a record that lives again.
-    pub(super) fn drop_payload(&mut self, position: u32) {
+    /// Takes the payload of a record that lives again, or is forgotten.
+    pub(super) fn take_payload(&mut self, position: u32) -> Option<Payload> {
         let without = self.len - self.payloads.len();
-        if let Some(nth) = self.offset(position).checked_sub(without) {
-            self.payloads[nth] = None;
-        }
+        let nth = self.offset(position).checked_sub(without)?;
+        self.payloads[nth].take()
+    }
+
+    /// The entries, the newest first, from the one before `end` on. Positions here are counted from
+    /// the first ever.
+    pub(super) fn newest_before(&self, end: u64) -> impl Iterator<Item = (u64, &Entry)> {
+        let len = self.len as u64;
+        let end = end.clamp(self.front, self.front + len);
+        (self.front..end).rev().map(move |position| {
+            // Less than `len`.
+            let offset = (position - self.front) as usize;
+            (position, self.nth(offset))
+        })
     }
 
     /// When the oldest was settled.
@@ -214,6 +233,6 @@ impl Log {
 }
 
 /// The low bits, which tell positions apart while the log is shorter than all of them.
-fn short(position: u64) -> u32 {
+pub(super) fn short(position: u64) -> u32 {
     (position & u64::from(POSITION_MASK)) as u32
 }

@@ -1,10 +1,13 @@
 //! The store that forgets when the process ends.
 
 mod alive;
+mod failures;
 mod forget;
 mod index;
 mod insert;
+mod inspect;
 mod lease;
+mod list;
 mod log;
 mod state;
 #[cfg(test)]
@@ -25,8 +28,9 @@ use self::{
     state::{Inner, Limits},
 };
 use super::{
-    Counts, Durability, Found, Inbox, Inserted, Inspect, LeaseToken, Leased, NewRecord, Purged,
-    Queue, Retention, Settled, Settlement, Store, StoreError,
+    Durability, Found, Inbox, Inserted, LeaseToken, Leased, NewRecord, Purged, Queue, RecordId,
+    Retention, Settled, Settlement, Store, StoreError,
+    inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 use crate::clock::ManualClock;
 
@@ -50,6 +54,9 @@ use crate::clock::ManualClock;
 /// A remembered event takes at most 64 bytes beside its body. An upgrade is no new record: it finds
 /// its place in a full store too. A lease takes at most 1,024 records at once.
 ///
+/// Whoever [looks in](Inspect) at one record goes through all of them under the store's lock, which
+/// takes some milliseconds where a million are remembered.
+///
 /// Clones are the same store.
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -61,7 +68,7 @@ struct Shared {
     /// Makes the tokens of two stores differ, should all else be equal.
     mark: [u8; 2],
     time: Time,
-    /// Held for microseconds, and never while anything waits.
+    /// Never held while anything waits; for microseconds, except by operators.
     inner: Mutex<Inner>,
 }
 
@@ -263,6 +270,39 @@ impl Inspect for MemoryStore {
         let inner = self.lock();
         let now = self.now();
         Ok(inner.counts(queue, now))
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        let mut queues: Vec<Queue> = self.lock().names.keys().cloned().collect();
+        queues.sort_by(|a, b| {
+            let words = |queue: &Queue| queue.kind().as_str();
+            (a.endpoint(), words(a)).cmp(&(b.endpoint(), words(b)))
+        });
+        Ok(queues)
+    }
+
+    async fn list(&self, queue: &Queue, listing: &Listing) -> Result<Page, StoreError> {
+        let inner = self.lock();
+        let now = self.now();
+        inner.list(queue, listing, now)
+    }
+
+    async fn look(&self, queue: &Queue, id: RecordId) -> Result<Option<Record>, StoreError> {
+        let inner = self.lock();
+        let now = self.now();
+        Ok(inner.look(queue, id, now))
+    }
+
+    async fn requeue(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Requeued>, StoreError> {
+        let mut inner = self.lock();
+        let now = self.now();
+        Ok(inner.requeue(queue, ids, now))
+    }
+
+    async fn delete(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Deleted>, StoreError> {
+        let mut inner = self.lock();
+        let now = self.now();
+        Ok(inner.delete(queue, ids, now))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::Rank,
-    store::{Counts, Found, LeaseToken, Queue, QueueKind, RecordId, State},
+    store::{Found, LeaseToken, Queue, QueueKind, RecordId, State},
 };
 
 pub(super) struct Limits {
@@ -45,8 +45,8 @@ pub(super) struct QueueState {
     pub(super) waiting: BTreeMap<Order, u32>,
     /// What is leased, or was and nobody has settled it, by the time when it can be leased again.
     pub(super) held: BTreeMap<Order, u32>,
-    done: u64,
-    dead: u64,
+    pub(super) done: u64,
+    pub(super) dead: u64,
     pub(super) dropped: u64,
 }
 
@@ -117,41 +117,23 @@ impl Inner {
         let known = self.known(spot, now);
         let found = Found::new(known.id, known.rank, known.state)
             .with_settled_by(token(hash, known.settled_by));
-        let (body, meta, error) = match spot {
+        let (body, meta, failures) = match spot {
             Spot::Alive(slot) => {
-                let Record { content, error, .. } = self.alive.get(slot);
-                (&content.body, &content.meta, error)
+                let Record {
+                    content, failures, ..
+                } = self.alive.get(slot);
+                (&content.body, &content.meta, failures)
             }
             Spot::Settled(ending, position) => match self.log(ending).payload(position) {
-                Some(payload) => (&payload.body, &payload.meta, &payload.error),
+                Some(payload) => (&payload.body, &payload.meta, &payload.failures),
                 None => return Some(found),
             },
         };
         Some(
             found
                 .with_payload(body.clone(), meta.clone())
-                .with_error(error.as_deref()),
+                .with_error(failures.last_error()),
         )
-    }
-
-    pub(super) fn counts(&self, queue: &Queue, now: Duration) -> Counts {
-        let Some(&number) = self.names.get(queue) else {
-            return Counts::default();
-        };
-        let state = &self.queues[usize::from(number)];
-        let alive = state.waiting.len() + state.held.len();
-        let leased = state
-            .held
-            .values()
-            .filter(|&&slot| self.alive.get(slot).state(now) == State::Leased)
-            .count();
-        Counts {
-            pending: (alive - leased) as u64,
-            leased: leased as u64,
-            done: state.done,
-            dead: state.dead,
-            dropped: state.dropped,
-        }
     }
 
     pub(super) fn log(&self, ending: Ending) -> &Log {

@@ -93,6 +93,10 @@ DELETE FROM tower_callback_seen WHERE k IN (
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     SELECT substr(?1, n.i * 16 + 1, 16) FROM n)";
 
+/// What failed was another event. Numbers of rows as JSON.
+const FORGET_FAILURES: &str =
+    "DELETE FROM tower_callback_failure WHERE seq IN (SELECT value FROM json_each(?1))";
+
 pub(super) async fn insert(
     shared: &Shared,
     records: &[NewRecord],
@@ -276,6 +280,13 @@ async fn write(
         }
         rows.execute(&mut *conn).await?;
         payloads.execute(&mut *conn).await?;
+    }
+    if !plan.upgrades.is_empty() {
+        let seqs = plan.upgrades.iter().map(|upgrade| upgrade.seq);
+        query(FORGET_FAILURES)
+            .bind(rows::json_array(seqs))
+            .execute(&mut *conn)
+            .await?;
     }
     Ok(())
 }

@@ -9,7 +9,10 @@ mod guard;
 mod insert;
 mod inspect;
 mod lease;
+mod list;
+mod locate;
 mod open_error;
+mod operate;
 mod options;
 mod plan;
 mod purge;
@@ -39,8 +42,9 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use self::{clock::StoreClock, connections::Connections};
 use super::{
-    Counts, Durability, Found, Inbox, Inserted, Inspect, Lease, Leased, NewRecord, Purged, Queue,
+    Durability, Found, Inbox, Inserted, Lease, Leased, NewRecord, Purged, Queue, RecordId,
     Retention, Settled, Settlement, Store, StoreError,
+    inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 
 /// A durable store in one SQLite file.
@@ -247,6 +251,26 @@ impl Store for SqliteStore {
 impl Inspect for SqliteStore {
     async fn counts(&self, queue: &Queue) -> Result<Counts, StoreError> {
         inspect::counts(&self.0, queue).await
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        inspect::queues(&self.0).await
+    }
+
+    async fn list(&self, queue: &Queue, listing: &Listing) -> Result<Page, StoreError> {
+        list::list(&self.0, queue, listing).await
+    }
+
+    async fn look(&self, queue: &Queue, id: RecordId) -> Result<Option<Record>, StoreError> {
+        inspect::look(&self.0, queue, id).await
+    }
+
+    async fn requeue(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Requeued>, StoreError> {
+        operate::requeue(&self.0, queue, ids).await
+    }
+
+    async fn delete(&self, queue: &Queue, ids: &[RecordId]) -> Result<Vec<Deleted>, StoreError> {
+        operate::delete(&self.0, queue, ids).await
     }
 }
 

@@ -10,6 +10,10 @@
 //!   settled, and not while a caller waits for its answer.
 //! - The partial index `tower_callback_key` finds a key among the records that `seen` does not know
 //!   yet. It is as small as the backlog.
+//! - `failure` has the attempts that failed, by the number of the record and counted up, the newest
+//!   sixteen of each record.
+//! - The partial index `tower_callback_id` finds what operators ask for most, by its id: what is dead or
+//!   in quarantine. It is not touched on the way of what goes well.
 //!
 //! | state | | `due` | `at` |
 //! | --- | --- | --- | --- |
@@ -29,7 +33,7 @@ use sqlx::{Row, SqliteConnection, query, raw_sql};
 use super::open_error::{DbError, OpenError, OpenErrorKind};
 
 /// Step `n` makes version `n + 1` of version `n`. Steps that were released are never changed.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE tower_callback_queue (
@@ -84,6 +88,27 @@ CREATE TABLE tower_callback_seen (
     completed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX tower_callback_seen_at ON tower_callback_seen (at);
+";
+
+/// When an earlier attempt failed was not written down before; of what is dead, the last one is known.
+const V2: &str = "
+CREATE TABLE tower_callback_failure (
+    seq INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (seq, n)
+) WITHOUT ROWID;
+INSERT INTO tower_callback_failure (seq, n, attempt, at, error)
+    SELECT seq, 1, attempt, at, error FROM tower_callback_record
+    WHERE state = 3 AND at IS NOT NULL AND error IS NOT NULL;
+DROP TRIGGER tower_callback_gone;
+CREATE TRIGGER tower_callback_gone AFTER DELETE ON tower_callback_record BEGIN
+    DELETE FROM tower_callback_payload WHERE seq = old.seq;
+    DELETE FROM tower_callback_failure WHERE seq = old.seq;
+END;
+CREATE INDEX tower_callback_id ON tower_callback_record (id) WHERE state IN (2, 3);
 ";
 
 /// Makes the tables the present ones. Several processes may do so at once.
@@ -218,6 +243,7 @@ mod tests {
 
     const LATER: &[&str] = &[
         V1,
+        V2,
         "ALTER TABLE tower_callback_record ADD COLUMN later INTEGER NOT NULL DEFAULT 7",
     ];
 
@@ -238,7 +264,7 @@ mod tests {
         .await
         .unwrap();
         upgrade(&mut conn, LATER).await.unwrap();
-        assert_eq!(version(&mut conn).await.unwrap(), 2);
+        assert_eq!(version(&mut conn).await.unwrap(), 3);
         let row = query("SELECT later FROM tower_callback_record")
             .fetch_one(&mut conn)
             .await
@@ -252,8 +278,8 @@ mod tests {
         upgrade(&mut conn, LATER).await.unwrap();
         let error = upgrade(&mut conn, STEPS).await.unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::NewerSchema);
-        assert!(error.to_string().contains("version 2"), "{error}");
-        assert_eq!(version(&mut conn).await.unwrap(), 2);
+        assert!(error.to_string().contains("version 3"), "{error}");
+        assert_eq!(version(&mut conn).await.unwrap(), 3);
     }
 
     #[tokio::test]
@@ -262,12 +288,13 @@ mod tests {
         upgrade(&mut conn, STEPS).await.unwrap();
         const BROKEN: &[&str] = &[
             V1,
+            V2,
             "ALTER TABLE tower_callback_record ADD COLUMN later INTEGER; SELECT nonsense",
         ];
         upgrade(&mut conn, BROKEN).await.unwrap_err();
         // What closing the connection does.
         execute(&mut conn, "ROLLBACK").await.unwrap();
-        assert_eq!(version(&mut conn).await.unwrap(), 1);
+        assert_eq!(version(&mut conn).await.unwrap(), 2);
         upgrade(&mut conn, LATER).await.unwrap();
     }
 }

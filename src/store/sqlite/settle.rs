@@ -13,7 +13,7 @@ use super::{
     rows::{self, DEAD, LEASED, PENDING},
     settings,
 };
-use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError};
+use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError, inspect::Record};
 
 /// Takes the write lock, reads the queues, and finds the rows that packed tokens (`?1`, `?2` of
 /// them) were the last ones of. The planner is told which way to go: left alone, it builds an index
@@ -61,6 +61,19 @@ UPDATE OR ROLLBACK tower_callback_record SET
     attempt = (j.value ->> 6),
     error = coalesce(j.value ->> 7, error)
 FROM json_each(?1) j WHERE seq = (j.value ->> 0)";
+
+/// Writes down the attempts that failed (`Change` as JSON, `?2`: now), before they are forgotten over
+/// newer ones (`?3`: how many are kept).
+const FAILED: &str = "
+INSERT INTO tower_callback_failure (seq, n, attempt, at, error)
+SELECT j.value ->> 0,
+    coalesce((SELECT max(n) FROM tower_callback_failure f WHERE f.seq = (j.value ->> 0)), 0) + 1,
+    j.value ->> 6, ?2, j.value ->> 7
+FROM json_each(?1) j;
+DELETE FROM tower_callback_failure WHERE (seq, n) IN (
+    SELECT f.seq, f.n FROM json_each(?1) j CROSS JOIN tower_callback_failure f
+        ON f.seq = (j.value ->> 0)
+    WHERE f.n <= (SELECT max(n) FROM tower_callback_failure m WHERE m.seq = f.seq) - ?3)";
 
 /// A row as it is after the settlements so far.
 struct Standing {
@@ -292,8 +305,21 @@ async fn write(
         }
     }
     if !changes.is_empty() {
-        let changes = serde_json::to_string(&changes).map_err(|e| sqlx::Error::Encode(e.into()))?;
-        query(CHANGE).bind(changes).execute(&mut *conn).await?;
+        let json = to_json(&changes)?;
+        query(CHANGE).bind(json).execute(&mut *conn).await?;
+        changes.retain(|change| change.7.is_some());
+    }
+    if !changes.is_empty() {
+        query(FAILED)
+            .bind(to_json(&changes)?)
+            .bind(now)
+            .bind(i64::try_from(Record::MAX_FAILURES).unwrap_or(i64::MAX))
+            .execute(&mut *conn)
+            .await?;
     }
     queues.commit(conn, now).await
+}
+
+fn to_json(changes: &[Change]) -> Result<String, sqlx::Error> {
+    serde_json::to_string(changes).map_err(|e| sqlx::Error::Encode(e.into()))
 }

@@ -227,57 +227,6 @@ pub async fn quarantine_is_never_leased<F: Fixture>(fixture: &F) -> Outcome {
     Outcome::Kept
 }
 
-/// Only new records are refused; what the store holds goes on, and makes room.
-pub async fn a_full_store_refuses_only_new_records<F: Fixture>(fixture: &F) -> Outcome {
-    let clause = clause!();
-    let Some(store) = fixture.open_bounded(3).await else {
-        return Outcome::DoesNotApply {
-            because: "the store has no limit of records",
-        };
-    };
-    let probe = Probe::on(clause, fixture, store);
-    let held = [event("a"), event("b"), event("c")];
-    for record in &held {
-        probe.put_fresh(record).await;
-    }
-    let refused = event("d");
-    let answers = probe
-        .insert(&[refused.clone(), event("a"), held[1].clone()])
-        .await;
-    let promised = vec![
-        Inserted::Full,
-        Inserted::Duplicate {
-            id: held[0].id,
-            rank: 0,
-            state: State::Pending,
-            differs: false,
-        },
-        Inserted::Fresh,
-    ];
-    probe.same("inserts into a full store", answers, promised);
-    let state = probe.state(&refused).await;
-    probe.same("what was refused", state, None);
-    let unreadable = NewRecord::new(Queue::quarantine("conformance"), "digest", "{");
-    let answer = probe.put(&unreadable).await;
-    probe.same("quarantine beside full events", answer, Inserted::Fresh);
-
-    let leased = probe.lease(&events(), 3, LONG).await;
-    probe.same("leases from a full store", leased.len(), 3);
-    probe
-        .applied(&leased[0].lease, Action::Extend { ttl: LONG })
-        .await;
-    let answer = probe.put(&refused).await;
-    probe.same("a new record while all are leased", answer, Inserted::Full);
-    probe.applied(&leased[0].lease, Action::Done).await;
-    probe.purge(&Retention::default()).await;
-    probe.put_fresh(&refused).await;
-    for record in &held[1..] {
-        let state = probe.state(record).await;
-        probe.same("what is leased in a full store", state, Some(State::Leased));
-    }
-    Outcome::Kept
-}
-
 /// What was answered is found: id, rank, state, content, the last settlement and its error.
 pub async fn find_agrees_with_what_was_answered<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;

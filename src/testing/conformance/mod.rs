@@ -28,6 +28,8 @@
 
 mod calls;
 mod crowd;
+mod fixture;
+mod full;
 mod insert;
 mod lease;
 mod purge;
@@ -35,39 +37,9 @@ mod rank;
 mod reopen;
 mod settle;
 
-use std::{fmt, pin::Pin, time::Duration};
+pub use self::fixture::{Fixture, Need};
 
-use crate::store::{Inbox, Store};
-
-/// Opens the stores that the suite tries.
-pub trait Fixture: Send + Sync + 'static {
-    /// The store.
-    type Store: Store;
-
-    /// A new and empty store, with room for at least 100,000 records.
-    fn open(&self) -> impl Future<Output = Self::Store> + Send;
-
-    /// A new and empty store that is full with this many pending records; `None` for a store that
-    /// has no such limit.
-    fn open_bounded(&self, records: usize) -> impl Future<Output = Option<Self::Store>> + Send;
-
-    /// Closes a store, as the end of its process would, and opens it again. A durable store can.
-    fn reopen(&self, store: Self::Store) -> impl Future<Output = Option<Self::Store>> + Send {
-        drop(store);
-        async { None }
-    }
-
-    /// Lets time pass on the store's clock: turns its [hands](Inbox::manual_clock), or waits.
-    fn pass(&self, store: &Self::Store, time: Duration) -> impl Future<Output = ()> + Send {
-        async move {
-            match store.manual_clock() {
-                Some(clock) => clock.advance(time),
-                // A little more, for clocks that count in milliseconds.
-                None => tokio::time::sleep(time + Duration::from_millis(10)).await,
-            }
-        }
-    }
-}
+use std::{fmt, pin::Pin};
 
 /// What a clause found, when it was not broken.
 ///
@@ -88,6 +60,8 @@ pub enum Outcome {
 pub struct Clause<F> {
     /// Its promise, which is the name of its function too.
     pub name: &'static str,
+    /// What it needs beyond a new store. Where that is lacking, it does not apply.
+    pub needs: Option<Need>,
     run: for<'f> fn(&'f F) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'f>>,
 }
 
@@ -99,6 +73,20 @@ impl<F: Fixture> Clause<F> {
     /// When the store breaks it.
     pub async fn run(&self, fixture: &F) -> Outcome {
         (self.run)(fixture).await
+    }
+
+    /// The same in a runtime of its own, for a test that is no future.
+    ///
+    /// # Panics
+    ///
+    /// When the store breaks it, and when there are no threads to be had.
+    pub fn run_in_runtime(&self, fixture: &F) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("the operating system gives a runtime its threads");
+        runtime.block_on(self.run(fixture))
     }
 }
 
@@ -134,29 +122,40 @@ pub fn run<F: Fixture>(name: &str, fixture: &F) -> Outcome {
     else {
         panic!("the suite has no clause `{name}`");
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("the operating system gives a runtime its threads");
-    let outcome = runtime.block_on(clause.run(fixture));
+    let outcome = clause.run_in_runtime(fixture);
     if let Outcome::DoesNotApply { because } = outcome {
         println!("{name}: does not apply, because {because}");
     }
     outcome
 }
 
+/// The clauses of one module, which need the same.
+macro_rules! clauses_of {
+    ($F:ident, $module:ident, $($name:ident)*) => {
+        clauses_of!(@ $F, $module, None, $($name)*)
+    };
+    ($F:ident, $module:ident [$need:ident], $($name:ident)*) => {
+        clauses_of!(@ $F, $module, Some(Need::$need), $($name)*)
+    };
+    (@ $F:ident, $module:ident, $needs:expr, $($name:ident)*) => {
+        [$(Clause::<$F> {
+            name: stringify!($name),
+            needs: $needs,
+            run: |fixture| Box::pin($module::$name(fixture)),
+        }),*]
+    };
+}
+
 /// One list of all clauses, for everything that goes through them.
 macro_rules! clauses {
-    ($d:tt $($module:ident::{$($name:ident),* $(,)?})*) => {
+    ($d:tt $($module:ident $([$need:ident])? ::{$($name:ident),* $(,)?})*) => {
         $(pub use self::$module::{$($name),*};)*
 
         /// Every clause.
         pub fn clauses<F: Fixture>() -> Vec<Clause<F>> {
-            vec![$($(Clause {
-                name: stringify!($name),
-                run: |fixture| Box::pin($module::$name(fixture)),
-            }),*),*]
+            let mut clauses = Vec::new();
+            $(clauses.extend(clauses_of!(F, $module $([$need])?, $($name)*));)*
+            clauses
         }
 
         /// Makes a `#[test]` of every clause of [the suite](crate::testing::conformance). The
@@ -183,9 +182,11 @@ clauses! { $
         each_record_of_a_batch_is_answered_in_order,
         queues_share_nothing,
         quarantine_is_never_leased,
-        a_full_store_refuses_only_new_records,
         find_agrees_with_what_was_answered,
         large_bodies_and_hostile_keys_come_back_byte_for_byte,
+    }
+    full[Limit]::{
+        a_full_store_refuses_only_new_records,
     }
     rank::{
         a_higher_rank_replaces_what_is_pending,
@@ -227,7 +228,7 @@ clauses! { $
         many_callers_lose_nothing_and_double_nothing,
         a_dropped_call_leaves_the_store_whole,
     }
-    reopen::{
+    reopen[Durability]::{
         what_was_acknowledged_survives_reopening,
         leases_and_tokens_survive_reopening,
         a_duplicate_of_a_dropped_insert_survives_reopening,

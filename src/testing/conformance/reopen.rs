@@ -3,20 +3,16 @@
 use std::{future::poll_fn, slice, task::Poll, time::Duration};
 
 use super::{
-    Fixture, Outcome,
+    Fixture, Need, Outcome,
     calls::{LONG, Probe, clause, dead, event, events, ranked, retry_in},
 };
 use crate::store::{Action, Durability, Inbox, Inserted, Queue, Settled, State};
-
-const VOLATILE: Outcome = Outcome::DoesNotApply {
-    because: "the store declares itself volatile",
-};
 
 /// Records in every state, with their content, counts and answers.
 pub async fn what_was_acknowledged_survives_reopening<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
     if probe.store().durability() == Durability::Volatile {
-        return VOLATILE;
+        return Need::Durability.does_not_apply();
     }
     let (done, given_up, failed) = (event("done"), event("dead"), ranked("failed", 1));
     let later = event("later").with_due_in(LONG);
@@ -78,7 +74,7 @@ pub async fn what_was_acknowledged_survives_reopening<F: Fixture>(fixture: &F) -
 pub async fn leases_and_tokens_survive_reopening<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
     if probe.store().durability() == Durability::Volatile {
-        return VOLATILE;
+        return Need::Durability.does_not_apply();
     }
     let (held, other) = (event("held"), event("other"));
     probe.put_fresh(&held).await;
@@ -132,7 +128,7 @@ pub async fn a_duplicate_of_a_dropped_insert_survives_reopening<F: Fixture>(
 ) -> Outcome {
     let mut probe = Probe::open(clause!(), fixture).await;
     if probe.store().durability() == Durability::Volatile {
-        return VOLATILE;
+        return Need::Durability.does_not_apply();
     }
     for polls in 0..8 {
         let first = event(format!("task {polls}"));

@@ -1,17 +1,33 @@
-//! The shipped stores keep the contract, and the suite that says so can tell a broken store.
-
-#![allow(clippy::unwrap_used, reason = "this is a test")]
-
-#[path = "stores/broken.rs"]
-mod broken;
+//! The memory store, bare and behind every wrapper.
 
 use std::sync::Arc;
 
+use libtest_mimic::Trial;
 use tower_callback::{
     clock::Clock,
     store::{AnyStore, MemoryStore},
-    testing::{Recording, conformance::Fixture},
+    testing::{
+        Recording,
+        conformance::{Fixture, Need},
+    },
 };
+
+use crate::suite;
+
+const LACKS: &[Need] = &[Need::Durability, Need::Replicas];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    [
+        suite::of("memory", LACKS, || Ok(Memory)),
+        suite::of("memory on real time", LACKS, || Ok(Unturned)),
+        suite::of("memory behind an `Arc`", LACKS, || Ok(Shared)),
+        suite::of("memory behind `AnyStore`", LACKS, || Ok(Erased)),
+        suite::of("memory that is recorded", LACKS, || Ok(Recorded)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 /// On a clock that is turned.
 struct Memory;
@@ -78,28 +94,4 @@ impl Fixture for Recorded {
     async fn open_bounded(&self, records: usize) -> Option<Recording<MemoryStore>> {
         Memory.open_bounded(records).await.map(Recording::new)
     }
-}
-
-mod memory {
-    tower_callback::store_conformance!(super::Memory);
-}
-
-mod memory_on_real_time {
-    tower_callback::store_conformance!(super::Unturned);
-}
-
-mod memory_behind_an_arc {
-    tower_callback::store_conformance!(super::Shared);
-}
-
-mod memory_behind_any_store {
-    tower_callback::store_conformance!(super::Erased);
-}
-
-#[cfg(feature = "sqlite")]
-#[path = "stores/sqlite.rs"]
-mod sqlite;
-
-mod memory_that_is_recorded {
-    tower_callback::store_conformance!(super::Recorded);
 }

@@ -1,0 +1,26 @@
+//! The shipped stores keep the contract, and the suite that says so can tell a broken store.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod broken;
+mod flaws;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod suite;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    broken::hush_expected_panics();
+    let trials = [
+        memory::trials(),
+        #[cfg(feature = "sqlite")]
+        sqlite::trials(),
+        broken::trials(),
+    ];
+    let trials: Vec<Trial> = trials.into_iter().flatten().collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

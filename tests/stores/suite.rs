@@ -1,0 +1,74 @@
+//! The suite as a list of tests, for each store.
+
+use libtest_mimic::{Completion, Failed, Trial};
+use tower_callback::testing::conformance::{Clause, Fixture, Need, Outcome, clauses};
+
+/// Whether a fixture can be made here, or what the machine lacks for it.
+pub(crate) type Made<F> = Result<F, String>;
+
+/// Tries a store by every clause. `lacks` says what it does not promise, so that the list tells which
+/// clauses do not apply to it and why; the rest must be kept.
+///
+/// `make` is called in each test, so that servers start only for tests that run.
+pub(crate) fn of<F: Fixture>(
+    store: &str,
+    lacks: &'static [Need],
+    make: impl Fn() -> Made<F> + Clone + Send + 'static,
+) -> Vec<Trial> {
+    of_clauses(store, clauses::<F>(), lacks, make)
+}
+
+pub(crate) fn of_clauses<F: Fixture>(
+    store: &str,
+    clauses: Vec<Clause<F>>,
+    lacks: &'static [Need],
+    make: impl Fn() -> Made<F> + Clone + Send + 'static,
+) -> Vec<Trial> {
+    clauses
+        .into_iter()
+        .map(|clause| trial(store, clause, lacks, make.clone()))
+        .collect()
+}
+
+fn trial<F: Fixture>(
+    store: &str,
+    clause: Clause<F>,
+    lacks: &'static [Need],
+    make: impl Fn() -> Made<F> + Send + 'static,
+) -> Trial {
+    let name = format!("{store}::{}", clause.name);
+    let lacking = clause.needs.filter(|need| lacks.contains(need));
+    let trial = Trial::ignorable_test(name, move || {
+        let fixture = match make() {
+            Ok(fixture) => fixture,
+            Err(reason) => return cannot_run(reason),
+        };
+        match (clause.run_in_runtime(&fixture), lacking) {
+            (Outcome::Kept, None) | (Outcome::DoesNotApply { .. }, Some(_)) => {
+                Ok(Completion::Completed)
+            }
+            (Outcome::DoesNotApply { because }, None) => {
+                Err(format!("must be kept, and did not apply, because {because}").into())
+            }
+            (Outcome::Kept, Some(need)) => Err(format!(
+                "is kept, though the list says of the store: {}",
+                need.lacking()
+            )
+            .into()),
+        }
+    });
+    match lacking {
+        Some(need) => trial.with_kind(format!("does not apply: {}", need.lacking())),
+        None => trial,
+    }
+}
+
+/// Ignored on somebody's machine, failed where everything must be there.
+fn cannot_run(reason: String) -> Result<Completion, Failed> {
+    let must_have_all =
+        std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
+    if must_have_all {
+        return Err(reason.into());
+    }
+    Ok(Completion::ignored_with(reason))
+}
