@@ -5,6 +5,9 @@
 mod broken;
 mod flaws;
 mod memory;
+mod own;
+#[cfg(feature = "sqlite")]
+mod spooled;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -19,6 +22,9 @@ fn main() -> ExitCode {
         memory::trials(),
         #[cfg(feature = "sqlite")]
         sqlite::trials(),
+        #[cfg(feature = "sqlite")]
+        spooled::trials(),
+        own::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
