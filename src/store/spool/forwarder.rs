@@ -1,6 +1,7 @@
 //! Hands on what is in the file.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     fmt,
     sync::Arc,
@@ -28,6 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// What an outage is longer by: little beside what ends one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often one record is tried before another one is, in case it is the record.
+const TRIES: u32 = 5;
 /// How often it is told that something does not get better.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -80,6 +83,8 @@ impl Forwarder {
             store: &self.store,
             spool: &self.spool,
             pace: Pace::default(),
+            failed: HashMap::new(),
+            elsewhere: 0,
             forwarded: 0,
             dead: 0,
         };
@@ -117,6 +122,10 @@ struct Run<'a> {
     store: &'a AnyInbox,
     spool: &'a Spool,
     pace: Pace,
+    /// Which records failed alone, by their place, and how often the store had answered before.
+    failed: HashMap<i64, u64>,
+    /// Where another record is looked for, in case it is the oldest one's fault.
+    elsewhere: i64,
     /// Since the spool was empty.
     forwarded: u64,
     dead: u64,
@@ -147,11 +156,12 @@ impl Run<'_> {
     /// Offers everything once, oldest first.
     ///
     /// Begins with one record, and offers more at once while that goes well. One that fails alone is
-    /// stepped over, so that none which the store cannot bear holds up the others. When it was not
-    /// the record's fault, it goes well again behind it: then all that was stepped over comes first.
+    /// tried again, and stepped over when the store has answered for others meanwhile: none that it
+    /// cannot bear holds up the others. Where nothing else is asked of the store, another record is
+    /// tried in its place now and then; if that goes well, the oldest is the next.
     async fn pass(&mut self) -> Passed {
         let (mut after, mut limit) = (0, 1);
-        let (mut kept, mut stepped_over, mut again) = (false, false, true);
+        let (mut kept, mut ahead) = (false, false);
         loop {
             let written = self.spool.state.written();
             let waiting = match self.spool.file.waiting(after, limit, MOST_BYTES).await {
@@ -163,6 +173,7 @@ impl Run<'_> {
                 }
             };
             let Some(last) = waiting.last() else {
+                self.elsewhere = 0;
                 if kept {
                     return Passed::Kept;
                 }
@@ -180,8 +191,11 @@ impl Run<'_> {
                     kept |= stay;
                     after = last;
                     limit = (limit * 4).min(MOST);
-                    if stepped_over && again {
-                        (after, kept, stepped_over, again) = (0, false, false, false);
+                    if ahead {
+                        (after, kept, ahead) = (0, false, false);
+                    }
+                    for item in &waiting {
+                        self.failed.remove(&item.seq);
                     }
                 }
                 Offered::Failed if waiting.len() > 1 => {
@@ -189,7 +203,17 @@ impl Run<'_> {
                     self.pace.pause().await;
                 }
                 Offered::Failed => {
-                    (after, kept, stepped_over) = (last, true, true);
+                    let answered = self.spool.state.answered();
+                    let its_fault = *self.failed.entry(last).or_insert(answered) != answered;
+                    if its_fault {
+                        (after, kept) = (last, true);
+                    } else if ahead {
+                        // Another one the next time.
+                        self.elsewhere = last;
+                        (after, kept, ahead) = (0, false, false);
+                    } else if self.pace.is_stuck() {
+                        (after, kept, ahead) = (last.max(self.elsewhere), true, true);
+                    }
                     self.pace.pause().await;
                 }
                 // To be halved until the culprit is alone.
@@ -211,6 +235,7 @@ impl Run<'_> {
             );
         }
         (self.forwarded, self.dead) = (0, 0);
+        self.failed.clear();
         self.pace = Pace::default();
         Passed::Empty
     }
@@ -225,7 +250,10 @@ impl Run<'_> {
                 let gone = both.filter(|(_, answer)| is_known(*answer));
                 gone.map(|(item, _)| item.ends(Fate::Gone)).collect()
             }
-            Err(Refused::Rejected(_)) if waiting.len() > 1 => return Offered::Rejected,
+            Err(Refused::Rejected(_)) if waiting.len() > 1 => {
+                self.spool.state.answer(start.elapsed() <= patience);
+                return Offered::Rejected;
+            }
             Err(Refused::Rejected(error)) => {
                 let reason = chain(&error);
                 let refused = &waiting[0];
@@ -238,9 +266,7 @@ impl Run<'_> {
             }
         };
         // Slower, it would be too slow for those who wait for it.
-        if start.elapsed() <= patience {
-            self.spool.state.set_down(false);
-        }
+        self.spool.state.answer(start.elapsed() <= patience);
         if let Err(error) = self.spool.file.take_out(&outcomes).await {
             // All of it is offered again.
             self.pace
@@ -306,6 +332,11 @@ impl Pace {
         // Without randomness none, which is late rather than wrong.
         let jitter = getrandom::u32().map_or(0, |random| random % 512);
         tokio::time::sleep(pause - pause / 1024 * jitter).await;
+    }
+
+    /// Whether it is time to try something else.
+    fn is_stuck(&self) -> bool {
+        self.failures % TRIES == TRIES - 1
     }
 
     fn goes_on(&mut self) {

@@ -61,7 +61,8 @@ use crate::{
 ///   [`Duplicate`](Inserted::Duplicate) is always one. While a key waits in the file, all that
 ///   comes for it goes through the file: repeats are duplicates, and a higher rank replaces
 ///   what waits.
-/// - **Order.** Oldest first, and at most one record for each key, the best that came. New keys overtake
+/// - **Order.** Oldest first, and at most one record for each key, the best that came. (When one fails
+///   again and again, another is tried, in case it is the record.) New keys overtake
 ///   the backlog as soon as the store is back, or else a steady stream would keep it from ever getting
 ///   empty. Two records of one key could pass each other only if both were on their way at the
 ///   same time, or in the spools of two processes; their rank puts that right wherever they meet, as it does
@@ -164,13 +165,13 @@ impl<S: Inbox> Spooled<S> {
     async fn direct(&self, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
         let reason = match ask(&*self.store, records, self.spool.patience).await {
             Ok(answers) => {
-                self.spool.state.set_down(false);
+                self.spool.state.answer(true);
                 return Ok(answers);
             }
             Err(Refused::Rejected(error)) => return Err(error),
             Err(Refused::Away(reason)) => reason,
         };
-        self.spool.state.set_down(true);
+        self.spool.state.fail();
         let answers = self.spool.insert(records).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Rejected {
                 return error;

@@ -18,8 +18,9 @@ struct Inner {
     holds: bool,
     /// It was told that something does.
     told: bool,
-    /// An insert has failed since the forwarder last succeeded.
+    /// An insert has failed since the store last answered in time.
     down: bool,
+    answered: u64,
     forwarding: bool,
     /// Inserts into the file that are under way.
     writing: usize,
@@ -59,8 +60,23 @@ impl State {
         self.lock().holds
     }
 
-    pub(super) fn set_down(&self, down: bool) {
-        self.lock().down = down;
+    /// An insert has failed.
+    pub(super) fn fail(&self) {
+        self.lock().down = true;
+    }
+
+    /// The store has answered, and maybe in time for those who wait for it.
+    pub(super) fn answer(&self, in_time: bool) {
+        let mut inner = self.lock();
+        inner.answered += 1;
+        if in_time {
+            inner.down = false;
+        }
+    }
+
+    /// How often the store has answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.lock().answered
     }
 
     /// Something was found in the file.
@@ -133,15 +149,17 @@ mod tests {
     fn a_store_that_is_down_is_left_alone_only_while_somebody_else_tries_it() {
         let state = State::default();
         assert_eq!(state.way(), Way::Direct);
-        state.set_down(true);
+        state.fail();
         assert_eq!(state.way(), Way::Direct, "nothing to forward");
         drop(state.write());
         assert_eq!(state.way(), Way::Divided, "nobody forwards");
         let forwarding = state.forward();
         assert_eq!(state.way(), Way::Spool);
-        state.set_down(false);
+        state.answer(false);
+        assert_eq!(state.way(), Way::Spool, "too slow for who waits");
+        state.answer(true);
         assert_eq!(state.way(), Way::Divided);
-        state.set_down(true);
+        state.fail();
         drop(forwarding);
         assert_eq!(state.way(), Way::Divided);
     }

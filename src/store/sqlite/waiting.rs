@@ -70,10 +70,10 @@ RETURNING queue";
 
 /// Rows and reasons as a JSON array of pairs, their ids packed in the same order.
 const DEAD: &str = "
-UPDATE tower_callback_record SET
+UPDATE tower_callback_record AS r SET
     state = 3, due = NULL, lease_until = NULL, next_due = NULL, at = ?3, error = (j.value ->> 1)
 FROM json_each(?1) j
-WHERE seq = (j.value ->> 0) AND id = substr(?2, j.key * 16 + 1, 16) AND state < 3
+WHERE r.seq = (j.value ->> 0) AND r.id = substr(?2, j.key * 16 + 1, 16) AND r.state < 3
 RETURNING queue";
 
 const COUNT: &str = "
