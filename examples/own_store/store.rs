@@ -22,10 +22,12 @@ use self::record::{Record, digest, hash, later, list, locator, wall};
 #[derive(Clone)]
 pub(crate) struct RedbStore(Arc<Database>);
 
+type Bytes = &'static [u8];
+
 /// All that is in the file, in one transaction.
 struct Tables<'t> {
     /// A record as JSON, its meta and its body, by the hash of queue and key.
-    records: Table<'t, u64, (&'static [u8], &'static [u8], &'static [u8])>,
+    records: Table<'t, u64, (Bytes, Bytes, Bytes)>,
     /// By list, time and hash. What a queue's list has can be leased, the other lists are purged.
     lists: Table<'t, (&'static str, u64, u64), ()>,
     /// The latest time that was written, in nanoseconds.
@@ -181,6 +183,7 @@ impl Tables<'_> {
     }
 
     fn settle(&mut self, one: &Settlement) -> Result<Settled, BoxError> {
+        self.now += 1;
         let (token, now) = (one.lease.token.to_bytes(), self.now);
         let hash = locator(&token);
         let extend = matches!(one.action, Action::Extend { .. });

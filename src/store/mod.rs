@@ -8,6 +8,8 @@
 //!
 //! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
+//!
+#![doc = include_str!("../../docs/your-own-store.md")]
 
 mod commit;
 mod erased;

@@ -13,9 +13,17 @@ use self::store::RedbStore;
 use crate::suite;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite::of("own_store", &[Need::Limit, Need::Replicas], || {
+    let mut trials = suite::of("own_store", &[Need::Limit, Need::Replicas], || {
         Ok(Own::default())
-    })
+    });
+    trials.push(Trial::test(
+        "own_store::the_guide_quotes_the_example",
+        || {
+            the_guide_quotes_the_example();
+            Ok(())
+        },
+    ));
+    trials
 }
 
 /// A directory for every store.
@@ -54,4 +62,29 @@ impl Fixture for Own {
             }
         }
     }
+}
+
+/// A guide that shows code which is nowhere else would show code that nobody has compiled.
+fn the_guide_quotes_the_example() {
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim().to_owned());
+        lines.filter(|line| !line.is_empty()).collect()
+    };
+    let sources = [
+        include_str!("../../examples/own_store/store.rs"),
+        include_str!("own.rs"),
+    ];
+    let sources = sources.map(lines);
+    let guide = include_str!("../../docs/your-own-store.md");
+    let quotes = guide.split("```rust,ignore").skip(1);
+    let quotes = quotes.map(|rest| lines(rest.split("```").next().unwrap()));
+    let mut count = 0;
+    for quote in quotes {
+        let mut windows = sources
+            .iter()
+            .flat_map(|source| source.windows(quote.len()));
+        assert!(windows.any(|window| window == quote), "{quote:#?}");
+        count += 1;
+    }
+    assert_eq!(count, 7);
 }
