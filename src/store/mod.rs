@@ -8,6 +8,8 @@
 //!
 //! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
+//!
+#![doc = include_str!("../../docs/your-own-store.md")]
 
 mod commit;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -30,6 +32,8 @@ mod record;
 mod redis;
 mod retention;
 mod settlement;
+#[cfg(feature = "sqlite")]
+mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -55,12 +59,15 @@ pub use self::postgres::{PostgresOptions, PostgresStore};
 pub use self::redis::{
     DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
 };
-#[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteOptions, SqliteStore};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::{
     complete_error::{CompleteError, CompleteErrorKind},
     open_error::{OpenError, OpenErrorKind},
+};
+#[cfg(feature = "sqlite")]
+pub use self::{
+    spool::{Backlog, Forwarder, SpoolOptions, Spooled},
+    sqlite::{SqliteOptions, SqliteStore},
 };
 
 use std::time::Duration;

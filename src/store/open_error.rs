@@ -23,7 +23,8 @@ pub enum OpenErrorKind {
     /// The tables were written by a later version of this crate.
     NewerSchema,
     /// What makes a commit durable cannot be had. SQLite: the write-ahead log and
-    /// `synchronous=FULL`; a database in memory is the usual reason. Postgres: the server runs with
+    /// `synchronous=FULL`; a database in memory is the usual reason, or a
+    /// [spool](super::Spooled) in front of a store that is volatile. Postgres: the server runs with
     /// `fsync=off`, or without the synchronous standby that was
     /// [required](super::PostgresOptions::require_sync_standby).
     NotDurable,

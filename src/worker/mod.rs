@@ -35,7 +35,7 @@ mod tests;
 
 #[cfg(feature = "client")]
 pub(crate) use self::retry::random;
-pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
+pub(crate) use self::{any::AnyHandler, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},

@@ -10,6 +10,7 @@ mod flaws_of_calls;
 mod flaws_of_completion;
 mod flaws_of_inspect;
 mod memory;
+mod own;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -17,6 +18,8 @@ mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 #[path = "../servers/mod.rs"]
 mod servers;
+#[cfg(feature = "sqlite")]
+mod spooled;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
         postgres::trials(),
         #[cfg(feature = "redis")]
         redis::trials(),
+        #[cfg(feature = "sqlite")]
+        spooled::trials(),
+        own::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
