@@ -108,7 +108,8 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
-//! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
+//! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler. And `store::Spooled`, a file in front of any store that may be away |
+//! | `redis` | [`RedisStore`]: durable, on a Redis server or cluster (from 7.0 on) that many processes share, through redis 1.8 |
 //! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls; `music_video::Submitter` submits each at most once; `Callbacks::poll_with` and `confirm_with` |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
@@ -118,6 +119,10 @@
 #![cfg_attr(
     not(feature = "sqlite"),
     doc = " [`SqliteStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.SqliteStore.html"
+)]
+#![cfg_attr(
+    not(feature = "redis"),
+    doc = " [`RedisStore`]: https://docs.rs/tower-callback/latest/tower_callback/store/struct.RedisStore.html"
 )]
 
 pub mod callbacks;
@@ -136,6 +141,10 @@ pub mod testing;
 pub mod verify;
 pub mod worker;
 
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+#[doc(inline)]
+pub use self::store::RedisStore;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 #[doc(inline)]

@@ -23,11 +23,11 @@ use super::{
 use crate::{
     BoxError,
     clock::Stopwatch,
+    error::chain,
     event::{Callback, EventKey, Meta, ParseErrorKind, listed_headers, stored_precision},
     panic,
     store::{Inserted, NewRecord},
     verify::{Presented, Refusal, RefusalKind, Verdict, Verified},
-    worker::chain,
 };
 
 /// The range of the token in the path, if the layer's pattern has one; `None` for the leaf, which

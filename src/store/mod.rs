@@ -8,18 +8,32 @@
 //!
 //! A store knows keys and bytes, not event types. One that is not shipped is an implementation of
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
+//!
+#![doc = include_str!("../../docs/your-own-store.md")]
 
 mod commit;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod complete_error;
 mod erased;
 mod error;
 mod forward;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod hash;
 mod ids;
 pub mod inspect;
 mod lease;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod open_error;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod retention;
 mod settlement;
+#[cfg(feature = "sqlite")]
+mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -38,9 +52,22 @@ pub use self::{
 pub(crate) use self::commit::Committer;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::forward::forward;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
+};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::{
+    complete_error::{CompleteError, CompleteErrorKind},
+    open_error::{OpenError, OpenErrorKind},
+};
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{
-    CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
+pub use self::{
+    spool::{Backlog, Forwarder, SpoolOptions, Spooled},
+    sqlite::{SqliteOptions, SqliteStore},
 };
 
 use std::time::Duration;

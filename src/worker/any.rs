@@ -12,13 +12,10 @@ use std::{
 use tokio::{sync::watch, task::unconstrained};
 use tower::Service;
 
-use super::{
-    Delivery, Handler, HandlerError,
-    error::{Verdict, bounded, chain},
-    trouble::Failed,
-};
+use super::{Delivery, Handler, HandlerError, error::Verdict, trouble::Failed};
 use crate::{
     BoxError,
+    error::{bounded, chain},
     event::{Callback, Event, Meta},
     panic::catch_future,
     store::Leased,

@@ -1,13 +1,8 @@
 //! What a handler can say about a failed attempt.
 
-use std::{
-    error::Error as StdError,
-    fmt::{self, Write as _},
-    io,
-    time::Duration,
-};
+use std::{error::Error as StdError, fmt, io, time::Duration};
 
-use crate::BoxError;
+use crate::{BoxError, error::chain};
 
 /// Why an attempt failed, and what is to follow.
 ///
@@ -84,26 +79,6 @@ impl HandlerError {
     }
 }
 
-/// The texts of an error and its sources, bounded.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = Bounded::default();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let mut part = Bounded::default();
-        // Fails only when it is full.
-        let _ = write!(part, "{error}");
-        // Many errors repeat their source in their own text.
-        if !text.0.ends_with(&part.0) {
-            let separator = if text.0.is_empty() { "" } else { ": " };
-            if write!(text, "{separator}{}", part.0).is_err() {
-                break;
-            }
-        }
-        next = error.source();
-    }
-    text.0
-}
-
 fn signal(error: &(dyn StdError + 'static)) -> Option<Verdict> {
     if error.is::<GiveUp>() || error.is::<Box<GiveUp>>() {
         return Some(Verdict::GiveUp);
@@ -133,31 +108,6 @@ impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("HandlerError").field(&self.0).finish()
     }
-}
-
-/// The most bytes of an error's text that are kept with a record.
-pub(crate) const MAX_TEXT: usize = 4 * 1024;
-
-/// A text that is cut at [`MAX_TEXT`], so that an error which prints a whole body costs no more than that.
-#[derive(Default)]
-struct Bounded(String);
-
-impl fmt::Write for Bounded {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let room = MAX_TEXT - self.0.len();
-        let cut = part.floor_char_boundary(room);
-        self.0.push_str(&part[..cut]);
-        if cut < part.len() {
-            return Err(fmt::Error);
-        }
-        Ok(())
-    }
-}
-
-/// Cuts a text as every kept text is cut.
-pub(crate) fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_TEXT));
-    text
 }
 
 /// An error that no other attempt can mend: the event becomes a dead letter at once.
@@ -221,6 +171,7 @@ impl StdError for RetryAfter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{MAX_TEXT, bounded};
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]

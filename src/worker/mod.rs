@@ -41,7 +41,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{any::AnyHandler, error::chain, records::Step, settings::WorkerSettings};
+pub(crate) use self::{any::AnyHandler, records::Step, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use super::{
     AnyHandler,
     any::{BoxFuture, Failure, Job, Seat, Seats},
-    error::{Ruled, Verdict, bounded},
+    error::{Ruled, Verdict},
 };
-use crate::{BoxError, store::Leased};
+use crate::{BoxError, error::bounded, store::Leased};
 
 /// What becomes of a record of a room's own.
 #[derive(Clone, Debug, PartialEq, Eq)]

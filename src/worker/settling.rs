@@ -11,14 +11,17 @@ use tokio::sync::Notify;
 
 use super::{
     any::Failure,
-    error::{Ruled, Verdict, bounded},
+    error::{Ruled, Verdict},
     held::{BATCH, lossy},
     jobs::{About, End},
     retry::random,
     run::Run,
     trouble::{Failed, Trouble, call},
 };
-use crate::store::{Action, Settled, Settlement, Store};
+use crate::{
+    error::bounded,
+    store::{Action, Settled, Settlement, Store},
+};
 
 /// What is to be settled, in the order in which it came.
 #[derive(Debug, Default)]

@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    error::chain,
-    retry::{part_of, random},
-};
+use super::retry::{part_of, random};
 use crate::{
     Clock,
+    error::chain,
     panic::catch_future,
     store::{StoreError, StoreErrorKind},
 };

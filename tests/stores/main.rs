@@ -10,6 +10,16 @@ mod flaws_of_calls;
 mod flaws_of_completion;
 mod flaws_of_inspect;
 mod memory;
+mod own;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+#[path = "../servers/mod.rs"]
+mod servers;
+#[cfg(feature = "sqlite")]
+mod spooled;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
@@ -28,6 +38,13 @@ fn main() -> ExitCode {
         #[cfg(feature = "sqlite")]
         sqlite::trials(),
         clock::trials(),
+        #[cfg(feature = "postgres")]
+        postgres::trials(),
+        #[cfg(feature = "redis")]
+        redis::trials(),
+        #[cfg(feature = "sqlite")]
+        spooled::trials(),
+        own::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

@@ -2,8 +2,9 @@
 
 use super::poller::{Answer, Poll, Task};
 use crate::{
+    error::chain,
     event::{Meta, Rank},
-    worker::{Ruling, chain},
+    worker::Ruling,
 };
 
 /// How often the provider must contradict a hint before it is dropped. The callback may have been

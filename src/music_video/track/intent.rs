@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::poller::{Poll, Task, later};
-use crate::{
-    music_video::GenerateRequest,
-    worker::{Ruling, chain},
-};
+use crate::{error::chain, music_video::GenerateRequest, worker::Ruling};
 
 /// How often it is looked at while there is nothing to do but wait: so that a change of the settings
 /// reaches it.

@@ -16,10 +16,11 @@ use super::{
     streak::Streak,
 };
 use crate::{
+    error::chain,
     event::{Event, EventKey, Meta, Rank, Source},
     music_video::{ClientError, MusicVideo},
     store::{Found, Inserted, Leased, NewRecord},
-    worker::{Records, Ruling, Trouble, chain, part_of, random},
+    worker::{Records, Ruling, Trouble, part_of, random},
 };
 
 /// How often in a row the provider must say that it does not know a task before that counts: it may

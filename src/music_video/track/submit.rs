@@ -14,10 +14,10 @@ use super::{
     tracker::track,
 };
 use crate::{
+    error::chain,
     event::{Callback, Event},
     music_video::{ClientError, GenerateRequest, Generated, MusicVideo},
     store::{Found, Inserted, NewRecord, StoreError},
-    worker::chain,
 };
 
 /// How long the store may fail before anything was submitted. Somebody waits, and loses nothing.

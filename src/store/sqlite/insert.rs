@@ -172,13 +172,21 @@ async fn run(
 
     let mut plan = Plan::default();
     let mut answers = Vec::with_capacity(records.len());
-    let mut room = shared.room(queues.live());
+    let mut room = if has_bytes_left(conn, shared.capacity_bytes)
+        .await
+        .map_err(store_error)?
+    {
+        shared.room(queues.live(shared.counts_quarantine))
+    } else {
+        0
+    };
     for (index, record) in records.iter().enumerate() {
         let entry = known.entry(hashes[index]);
         let candidate = Candidate {
             index,
             record,
             digest: batch.digests[index],
+            counted: shared.counts_quarantine || record.queue.kind() != QueueKind::Quarantine,
         };
         answers.push(decide(&mut plan, &mut room, entry, &candidate, now)?);
     }
@@ -281,6 +289,21 @@ async fn write(
             .await?;
     }
     Ok(())
+}
+
+/// Whether the pages that are in use hold less than the capacity.
+async fn has_bytes_left(conn: &mut SqliteConnection, capacity: u64) -> Result<bool, sqlx::Error> {
+    if capacity == u64::MAX {
+        return Ok(true);
+    }
+    let row = query(
+        "SELECT (p.page_count - f.freelist_count) * s.page_size
+        FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s",
+    )
+    .fetch_one(conn)
+    .await?;
+    let used: i64 = row.try_get(0)?;
+    Ok(u64::try_from(used).unwrap_or(0) < capacity)
 }
 
 /// What is in quarantine is never due.

@@ -21,12 +21,10 @@ mod rows;
 mod schema;
 mod settings;
 mod settle;
+mod waiting;
 
-pub use self::{
-    complete::{CompleteError, CompleteErrorKind},
-    open_error::{OpenError, OpenErrorKind},
-    options::SqliteOptions,
-};
+pub use self::options::SqliteOptions;
+pub(super) use self::waiting::{Fate, Outcome, Waiting};
 
 use std::{
     collections::HashMap,
@@ -38,10 +36,14 @@ use std::{
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use self::{clock::StoreClock, connections::Connections};
+use self::{
+    clock::StoreClock,
+    connections::Connections,
+    open_error::{OpenError, OpenErrorKind},
+};
 use super::{
-    Durability, Found, Inbox, Inserted, Lease, Leased, NewRecord, Purged, Queue, RecordId,
-    Retention, Settled, Settlement, Store, StoreError,
+    CompleteError, Durability, Found, Inbox, Inserted, Lease, Leased, NewRecord, Purged, Queue,
+    RecordId, Retention, Settled, Settlement, Store, StoreError,
     inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 
@@ -107,7 +109,9 @@ struct Shared {
     clock: StoreClock,
     reserve: u64,
     capacity: u64,
+    capacity_bytes: u64,
     quarantine: u64,
+    counts_quarantine: bool,
     dropped: Mutex<HashMap<Queue, u64>>,
 }
 
@@ -175,7 +179,9 @@ impl SqliteStore {
             clock: StoreClock::new(),
             reserve: options.reserve,
             capacity: options.capacity,
+            capacity_bytes: options.capacity_bytes,
             quarantine: options.quarantine,
+            counts_quarantine: options.counts_quarantine,
             dropped: Mutex::default(),
         }))
     }

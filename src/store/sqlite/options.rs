@@ -12,7 +12,9 @@ pub struct SqliteOptions {
     pub(super) busy_timeout: Duration,
     pub(super) reserve: u64,
     pub(super) capacity: u64,
+    pub(super) capacity_bytes: u64,
     pub(super) quarantine: u64,
+    pub(super) counts_quarantine: bool,
     pub(super) readers: usize,
 }
 
@@ -22,7 +24,9 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             reserve: 64 * 1024 * 1024,
             capacity: u64::MAX,
+            capacity_bytes: u64::MAX,
             quarantine: 10_000,
+            counts_quarantine: false,
             readers: 2,
         }
     }
@@ -55,10 +59,30 @@ impl SqliteOptions {
         self
     }
 
+    /// How many bytes the database may hold before new records are refused: only the disk limits
+    /// them by default.
+    ///
+    /// It counts all that is in the file, whatever its state: what is remembered, and in
+    /// [a database of yours](SqliteStore::with_pool) your own tables too. A batch may go a few
+    /// megabytes beyond it, and upgrades are still taken.
+    #[must_use]
+    pub fn with_capacity_bytes(mut self, bytes: u64) -> Self {
+        self.capacity_bytes = bytes;
+        self
+    }
+
     /// How many records each quarantine keeps before it drops its oldest: 10,000 by default.
     #[must_use]
     pub fn with_quarantine(mut self, records: u64) -> Self {
         self.quarantine = records;
+        self
+    }
+
+    /// Quarantine drops nothing, and takes from the capacity like everything else.
+    #[must_use]
+    pub(in crate::store) fn counting_quarantine(mut self) -> Self {
+        self.quarantine = u64::MAX;
+        self.counts_quarantine = true;
         self
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Candidate<'a> {
     pub(super) index: usize,
     pub(super) record: &'a NewRecord,
     pub(super) digest: i64,
+    /// Whether it takes from the capacity.
+    pub(super) counted: bool,
 }
 
 pub(super) fn read_known(row: &SqliteRow) -> Result<Known, sqlx::Error> {
@@ -88,12 +90,13 @@ pub(super) fn decide(
         index,
         record,
         digest,
+        counted,
     } = candidate;
     let quarantine = record.queue.kind() == QueueKind::Quarantine;
     let mut entry = match entry {
         Entry::Occupied(entry) if entry.get().code != DISOWNED => entry,
         free => {
-            if !quarantine {
+            if counted {
                 if *room == 0 {
                     return Ok(Inserted::Full);
                 }

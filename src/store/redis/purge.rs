@@ -1,0 +1,25 @@
+//! Forgetting, in bounded steps and in the order of settlement.
+
+use super::{
+    Shared, layout,
+    scripts::{Arg, PURGE},
+};
+use crate::store::{Purged, Retention, StoreError};
+
+/// The most records of a kind that one step takes, so that inserts need not wait long.
+const STEP: u64 = 500;
+
+pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purged, StoreError> {
+    let ages = [
+        retention.bodies,
+        retention.keys,
+        retention.dead,
+        retention.quarantine,
+    ];
+    let mut args: Vec<Arg<'_>> = ages.map(|age| Arg::Number(layout::millis(age))).into();
+    args.push(Arg::Number(STEP));
+    let answer = shared.rest.run(&shared.servers, &PURGE, &args).await;
+    let (records, more): (u64, bool) = redis::from_redis_value(answer.map_err(StoreError::from)?)
+        .map_err(StoreError::unavailable)?;
+    Ok(Purged::new(records, more))
+}

@@ -1,0 +1,270 @@
+//! What goes on with a server that stays.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::FutureExt;
+use tower_callback::{
+    RedisStore,
+    store::{
+        Action, Inbox, Inserted, NewRecord, Queue, Retention, Settled, Settlement, State, Store,
+    },
+};
+
+use crate::{LONG, end, event, events, one, open, put, servers::redis::Redis, trials};
+
+trials! {
+    scripts_that_the_server_forgot_are_sent_again,
+    other_processes_inserts_are_told,
+    a_token_is_remembered_when_the_body_is_gone,
+    quarantine_drops_its_oldest_and_counts_it,
+    what_is_remembered_of_a_key_is_small,
+    a_clock_that_is_turned_back_stops_nothing,
+    keys_of_somebody_elses_kind_spoil_nothing_midway,
+    a_batch_of_any_size_is_answered_in_order,
+}
+
+async fn fresh_store() -> (RedisStore, String) {
+    let server = Redis::shared();
+    let name = server.name();
+    let options = RedisStore::options().with_name(name.as_str());
+    (open(server, options).await.unwrap(), name)
+}
+
+async fn scripts_that_the_server_forgot_are_sent_again() {
+    let server = Redis::start(&[]);
+    let store = open(&server, RedisStore::options()).await.unwrap();
+    let flush = || server.ok(&["SCRIPT", "FLUSH"]);
+    flush();
+    assert_eq!(put(&store, &event("a")).await, Inserted::Fresh);
+    flush();
+    let leased = one(&store).await;
+    flush();
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    flush();
+    let found = store.find(&events(), b"a").await.unwrap().unwrap();
+    assert_eq!(found.state, State::Done);
+    flush();
+    store.purge(&Retention::default()).await.unwrap();
+}
+
+async fn other_processes_inserts_are_told() {
+    let server = Redis::shared();
+    let (store, name) = fresh_store().await;
+    let options = RedisStore::options().with_name(name);
+    let other = open(server, options.clone()).await.unwrap();
+    // The first time, nobody listened before.
+    store.changed(&events()).await;
+    let queue = events();
+    let mut changed = pin!(store.changed(&queue));
+    assert!(changed.as_mut().now_or_never().is_none());
+    put(&other, &event("a")).await;
+    tokio::time::timeout(Duration::from_secs(30), changed)
+        .await
+        .unwrap();
+
+    // What is told while nobody waits is not missed.
+    let leased = one(&store).await;
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    put(&other, &event("b")).await;
+    tokio::time::timeout(Duration::from_secs(30), store.changed(&queue))
+        .await
+        .unwrap();
+
+    let deaf = open(server, options.with_wake_up(false)).await.unwrap();
+    let mut changed = pin!(deaf.changed(&queue));
+    assert!(changed.as_mut().now_or_never().is_none());
+}
+
+async fn a_token_is_remembered_when_the_body_is_gone() {
+    let (store, _) = fresh_store().await;
+    let record = event("a");
+    put(&store, &record).await;
+    let leased = one(&store).await;
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    let no_bodies = Retention::default().with_bodies(Duration::ZERO);
+    assert_eq!(store.purge(&no_bodies).await.unwrap().records, 1);
+
+    let found = store.find(&events(), b"a").await.unwrap().unwrap();
+    assert_eq!(
+        (found.state, found.id, found.body),
+        (State::Done, record.id, None)
+    );
+    assert_eq!(found.settled_by, Some(leased.lease.token));
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    let extend = Action::Extend { ttl: LONG };
+    assert_eq!(end(&store, &leased, extend).await, Settled::Stale);
+    assert_eq!(put(&store, &record).await, Inserted::Fresh);
+
+    // It lives again with a higher rank, and the old token is the last one until it is leased.
+    let better = event("a").with_rank(1);
+    assert_eq!(put(&store, &better).await, Inserted::Upgraded);
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    let again = one(&store).await;
+    assert_eq!((again.lease.id, again.attempt), (better.id, 1));
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Stale);
+    assert_eq!(end(&store, &again, Action::Done).await, Settled::Applied);
+    // Its earlier end is in the way of nothing.
+    assert_eq!(store.purge(&no_bodies).await.unwrap().records, 1);
+    let no_keys = Retention::default().with_keys(Duration::ZERO);
+    assert_eq!(store.purge(&no_keys).await.unwrap().records, 1);
+    assert!(store.find(&events(), b"a").await.unwrap().is_none());
+}
+
+async fn quarantine_drops_its_oldest_and_counts_it() {
+    use tower_callback::store::inspect::Inspect;
+
+    let server = Redis::shared();
+    let options = RedisStore::options()
+        .with_name(server.name())
+        .with_quarantine(3);
+    let store = open(server, options).await.unwrap();
+    let queue = Queue::quarantine("test");
+    for n in 0..5 {
+        let record = NewRecord::new(queue.clone(), format!("{n}"), "{");
+        assert_eq!(put(&store, &record).await, Inserted::Fresh);
+    }
+    for n in 0..5 {
+        let found = store.find(&queue, format!("{n}").as_bytes()).await.unwrap();
+        assert_eq!(found.is_some(), n >= 2, "{n}");
+    }
+    let counts = store.counts(&queue).await.unwrap();
+    assert_eq!((counts.pending, counts.dropped), (3, 2));
+    // Events have room of their own.
+    assert_eq!(put(&store, &event("a")).await, Inserted::Fresh);
+}
+
+/// With few keys, each of them also pays for a good part of its bucket; with millions, for little.
+async fn what_is_remembered_of_a_key_is_small() {
+    const KEYS: usize = 100_000;
+    let server = Redis::start(&[]);
+    let store = open(&server, RedisStore::options()).await.unwrap();
+    let used = || {
+        let info = server.command(&["INFO", "memory"]);
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory_dataset:"));
+        line.unwrap().trim().parse::<usize>().unwrap()
+    };
+    let empty = used();
+    fill(&store, KEYS).await;
+    let pending = used() - empty;
+    drain(&store, KEYS).await;
+    let no_bodies = Retention::default().with_bodies(Duration::ZERO);
+    while store.purge(&no_bodies).await.unwrap().more {}
+    let remembered = used().saturating_sub(empty);
+    let (pending, remembered) = (pending / KEYS, remembered / KEYS);
+    println!("{pending} bytes for each pending record, {remembered} for each remembered key");
+    assert!(pending < 600, "{pending}");
+    assert!(remembered < 200, "{remembered}");
+}
+
+async fn fill(store: &RedisStore, keys: usize) {
+    for batch in 0..keys / 1000 {
+        let records: Vec<_> = (0..1000)
+            .map(|n| NewRecord::new(events(), format!("task-{batch}-{n}"), "12345678"))
+            .collect();
+        store.insert(&records).await.unwrap();
+    }
+}
+
+async fn drain(store: &RedisStore, keys: usize) {
+    let mut left = keys;
+    while left > 0 {
+        let leased = store.lease(&events(), 1000, LONG).await.unwrap();
+        assert!(!leased.is_empty());
+        left -= leased.len();
+        let done: Vec<_> = leased
+            .into_iter()
+            .map(|leased| Settlement::new(leased.lease, Action::Done))
+            .collect();
+        store.settle(&done).await.unwrap();
+    }
+}
+
+/// As it looks after a replica with a clock that is an hour behind has taken over.
+async fn a_clock_that_is_turned_back_stops_nothing() {
+    let server = Redis::shared();
+    let (store, name) = fresh_store().await;
+    put(&store, &event("before")).await;
+    let meta = format!("{{{name}}}:m");
+    let answer = server.command(&["HGET", &meta, "c"]);
+    let clock: u64 = answer.lines().nth(1).unwrap().trim().parse().unwrap();
+    let ahead = clock + 3_600_000;
+    server.command(&["HSET", &meta, "c", &ahead.to_string()]);
+
+    let leased = one(&store).await;
+    assert!(leased.age >= LONG, "{:?}", leased.age);
+    let after = Duration::from_millis(50);
+    let error = "again".to_owned();
+    let retry = Action::RetryIn { after, error };
+    assert_eq!(end(&store, &leased, retry).await, Settled::Applied);
+    let again = crate::at_last("time goes on", || async {
+        let mut leased = store.lease(&events(), 1, LONG).await.unwrap();
+        leased.pop().ok_or("nothing is due")
+    });
+    assert_eq!(again.await.attempt, 2);
+}
+
+/// A script that fails midway keeps what it wrote: it has to fail before.
+async fn keys_of_somebody_elses_kind_spoil_nothing_midway() {
+    let server = Redis::shared();
+    let (store, name) = fresh_store().await;
+    put(&store, &event("a")).await;
+    let leased = one(&store).await;
+    for (key, call) in [
+        ("l1", "settle"),
+        ("w1", "settle"),
+        ("x1", "settle"),
+        ("w1", "insert"),
+        ("h1", "insert"),
+    ] {
+        let key = format!("{{{name}}}:{key}");
+        let saved = format!("{key}-saved");
+        server.command(&["RENAME", &key, &saved]);
+        server.ok(&["SET", &key, "somebody else's"]);
+        if call == "settle" {
+            let done = Settlement::new(leased.lease.clone(), Action::Done);
+            store.settle(&[done]).await.unwrap_err();
+        } else {
+            store.insert(&[event("b")]).await.unwrap_err();
+        }
+        server.command(&["DEL", &key]);
+        server.command(&["RENAME", &saved, &key]);
+        let found = store.find(&events(), b"a").await.unwrap().unwrap();
+        assert_eq!(found.state, State::Leased, "{key}");
+        assert!(
+            store.find(&events(), b"b").await.unwrap().is_none(),
+            "{key}"
+        );
+    }
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    assert_eq!(put(&store, &event("b")).await, Inserted::Fresh);
+}
+
+/// One script takes a thousand records and 4 MiB at most.
+async fn a_batch_of_any_size_is_answered_in_order() {
+    let (store, _) = fresh_store().await;
+    let known: Vec<_> = (0..2500)
+        .step_by(7)
+        .map(|n| event(format!("{n}")))
+        .collect();
+    store.insert(&known).await.unwrap();
+    let batch: Vec<_> = (0..2500).map(|n| event(format!("{n}"))).collect();
+    let answers = store.insert(&batch).await.unwrap();
+    assert_eq!(answers.len(), batch.len());
+    for (n, answer) in answers.iter().enumerate() {
+        let fresh = *answer == Inserted::Fresh;
+        assert_eq!(fresh, n % 7 != 0, "{n}: {answer:?}");
+    }
+    let large: Vec<_> = (0..3)
+        .map(|n| NewRecord::new(events(), format!("large {n}"), vec![n; 5 * 1024 * 1024]))
+        .collect();
+    assert_eq!(
+        store.insert(&large).await.unwrap(),
+        vec![Inserted::Fresh; 3]
+    );
+    for record in &large {
+        let found = store.find(&events(), &record.key).await.unwrap().unwrap();
+        assert_eq!(found.body.as_ref(), Some(&record.body));
+    }
+}

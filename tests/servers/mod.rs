@@ -1,0 +1,45 @@
+//! Real servers on loopback, private to the test's process: started from the machine's binaries, in
+//! directories of their own, and gone when the process is.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a module of its own in each test, which uses its own part"
+)]
+
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+#[cfg(feature = "redis")]
+pub mod redis;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use libtest_mimic::{Completion, Failed};
+
+/// Why a test cannot run here: ignored on somebody's machine, failed where everything must be there.
+pub fn cannot_run(reason: String) -> Result<Completion, Failed> {
+    let must_have_all =
+        std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
+    if must_have_all {
+        return Err(reason.into());
+    }
+    Ok(Completion::ignored_with(reason))
+}
+
+/// A port that nobody listens on, below those that the kernel gives to outgoing connections: a
+/// server that is restarted finds it free again.
+pub fn free_port() -> u16 {
+    for _ in 0..1000 {
+        let port = fastrand::u16(15_000..32_000);
+        if TcpListener::bind(loopback(port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+pub fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
