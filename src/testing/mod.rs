@@ -6,10 +6,14 @@
 mod callback;
 pub mod conformance;
 mod fuzz;
+#[cfg(feature = "download")]
+mod fuzz_download;
 #[cfg(feature = "testing")]
 pub mod provider;
 mod recording;
 
+#[cfg(feature = "download")]
+pub use self::fuzz_download::fuzz_download;
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use self::{

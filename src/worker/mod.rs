@@ -33,6 +33,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "download")]
+pub(crate) use self::retry::random;
 pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
