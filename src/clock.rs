@@ -97,6 +97,21 @@ impl Clock {
         }
     }
 
+    /// Waits until so much time has passed since a stopwatch of this clock was started, and never past
+    /// it, whatever happens between the two.
+    #[cfg(feature = "client")]
+    pub(crate) async fn sleep_since(&self, stopwatch: &Stopwatch, due: Duration) {
+        match (&self.0, &stopwatch.0) {
+            (Kind::Manual(manual), Start::Manual(start)) => {
+                manual.sleep_until(start.saturating_add(due)).await;
+            }
+            _ => {
+                let left = due.saturating_sub(self.elapsed(stopwatch));
+                self.sleep(left).await;
+            }
+        }
+    }
+
     /// Runs `future` for at most `limit` of this clock; `None` when the time was up first.
     pub(crate) async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
         tokio::select! {

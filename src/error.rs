@@ -19,6 +19,12 @@ impl BuildError {
         }
     }
 
+    /// The same problem, with a setting that is set by another method.
+    #[cfg(feature = "client")]
+    pub(crate) fn of(self, setting: &'static str) -> Self {
+        Self { setting, ..self }
+    }
+
     /// The setting, by the name of the method that sets it.
     pub fn setting(&self) -> &'static str {
         self.setting

@@ -182,9 +182,25 @@ impl DownloaderBuilder {
         self
     }
 
+    /// Asks the provider for a fresh URL when one has expired, or was never one: see
+    /// [`refresh_by`](Self::refresh_by).
+    #[cfg(feature = "client")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+    pub fn refresh_with(self, client: crate::music_video::Client) -> Self {
+        self.refresh_by(move |task_id| {
+            let client = client.clone();
+            async move {
+                let details = client.details(&task_id).await?;
+                Ok::<_, crate::music_video::ClientError>(
+                    details.and_then(|details| details.video_url),
+                )
+            }
+        })
+    }
+
     /// Ways to go where a download should not go.
-    pub fn dangerous(self) -> DangerousDownloads {
-        DangerousDownloads(self)
+    pub fn dangerous(self) -> DangerousDownloaderBuilder {
+        DangerousDownloaderBuilder(self)
     }
 
     /// The downloader. It asks nobody and writes nothing yet.
@@ -293,9 +309,9 @@ impl fmt::Debug for DownloaderBuilder {
 /// Ways to go where a download should not go: made by [`DownloaderBuilder::dangerous`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct DangerousDownloads(DownloaderBuilder);
+pub struct DangerousDownloaderBuilder(DownloaderBuilder);
 
-impl DangerousDownloads {
+impl DangerousDownloaderBuilder {
     /// Allows plain http, also after a redirect.
     ///
     /// # Security

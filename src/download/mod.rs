@@ -34,7 +34,8 @@
 //! - **Memory is bounded**, whatever the length of the video.
 //! - **A full disk is an error that a later attempt mends.** Before it begins, there must be room for the
 //!   whole video beside a reserve.
-//! - **An expired URL is replaced** by what [`refresh_by`](DownloaderBuilder::refresh_by) finds.
+//! - **An expired URL is replaced** by what [`refresh_by`](DownloaderBuilder::refresh_by) finds; with the
+//!   feature `client`, `refresh_with(client)` asks the provider.
 //!
 //! # Where it goes
 //!
@@ -69,7 +70,7 @@ mod sink;
 mod transfer;
 
 pub use self::{
-    builder::{DangerousDownloads, DownloaderBuilder},
+    builder::{DangerousDownloaderBuilder, DownloaderBuilder},
     digest::{Digest, InvalidDigest},
     downloader::{Downloader, Video},
     error::{DownloadError, DownloadErrorKind},

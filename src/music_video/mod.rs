@@ -18,13 +18,25 @@
 //! The other products of the same provider call in the same way, and have events of their own:
 //! [`Music`], [`Lyrics`], [`Wav`], [`VocalSeparation`], [`Cover`] and [`Midi`]. [`AnyCallback`] is for an
 //! endpoint at which all of them arrive.
+//!
+//! With the feature `client`, a `Client` submits tasks and asks the provider how they are going.
 
+#[cfg(feature = "client")]
+mod client;
 mod encode;
 mod event;
 mod family;
 mod kie;
 mod parse;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use self::client::{
+    Client, ClientBuilder, ClientError, ClientErrorKind, Code429, DangerousClientBuilder, Details,
+    GenerateRequest, Generated, ProviderTime, Status,
+};
+#[cfg(all(feature = "client", any(test, feature = "testing")))]
+pub(crate) use self::client::{any_details, any_generated};
 pub use self::{
     event::{Failure, MusicVideo, Outcome},
     family::{

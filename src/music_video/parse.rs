@@ -64,6 +64,9 @@ pub(super) struct Envelope<'a, const N: usize> {
     ids: [Option<&'a RawValue>; 4],
     /// Of a `data` that is an object: any other holds nothing.
     pub(super) data: Members<'a, N>,
+    /// Whether there is no `data`, or nothing in it: `null`, or an empty list.
+    #[cfg(feature = "client")]
+    pub(super) is_empty: bool,
     repeated: bool,
     /// Whether one of those that are repeated holds an id.
     repeated_id: bool,
@@ -73,6 +76,8 @@ impl<'a, const N: usize> Envelope<'a, N> {
     pub(super) fn of(text: &'a str, names: [&str; N]) -> Result<Self, Reason> {
         let root = Members::of(text, ["code", "msg", "data"])?;
         let [code, msg, data] = root.values;
+        #[cfg(feature = "client")]
+        let is_empty = data.is_none_or(is_empty);
         let data = data.filter(|data| is_object(data));
         let data = Members::of(data.map_or("{}", RawValue::get), names)?;
         let [twice_code, twice_msg, twice_data] = root.repeated;
@@ -83,6 +88,8 @@ impl<'a, const N: usize> Envelope<'a, N> {
             msg,
             ids: [root_id, root_camel_id, id, camel_id],
             data,
+            #[cfg(feature = "client")]
+            is_empty,
             repeated: repeated_id || twice_code || twice_msg,
             repeated_id,
         })
@@ -90,17 +97,30 @@ impl<'a, const N: usize> Envelope<'a, N> {
 
     /// The task's id, the code, and the words.
     pub(super) fn head(&self) -> Result<(String, i64, String), Reason> {
+        let (code, msg) = self.code_and_msg()?;
+        let task_id = self.task_id()?.into_owned();
+        Ok((task_id, code, msg))
+    }
+
+    /// The code and the words.
+    pub(super) fn code_and_msg(&self) -> Result<(i64, String), Reason> {
         if self.repeated {
             return Err(TWICE);
         }
         let code = self.code.and_then(integer).ok_or("no usable code")?;
-        let task_id = self.task_id()?.into_owned();
         let msg = self.msg.and_then(string).unwrap_or_default().into_owned();
-        Ok((task_id, code, msg))
+        Ok((code, msg))
+    }
+
+    /// Whether there is any id.
+    #[cfg(feature = "client")]
+    pub(super) fn names_task(&self) -> bool {
+        let ids = self.ids.into_iter().flatten();
+        ids.into_iter().any(|id| id.get() != "null")
     }
 
     /// The one id, however often it is given.
-    fn task_id(&self) -> Result<Cow<'_, str>, Reason> {
+    pub(super) fn task_id(&self) -> Result<Cow<'a, str>, Reason> {
         let mut one = None;
         for id in self.ids.into_iter().flatten() {
             if id.get() == "null" {
@@ -194,6 +214,14 @@ impl<'a, const N: usize> Visitor<'a> for Named<'_, N> {
     }
 }
 
+/// Whether it is `null`, or a list of nothing.
+#[cfg(feature = "client")]
+fn is_empty(raw: &RawValue) -> bool {
+    let list = raw.get().strip_prefix('[');
+    let elements = list.and_then(|list| list.strip_suffix(']'));
+    raw.get() == "null" || elements.is_some_and(|elements| elements.trim().is_empty())
+}
+
 pub(super) fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
@@ -209,7 +237,7 @@ pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// The value as an integer, given as a number or as text.
-fn integer(raw: &RawValue) -> Option<i64> {
+pub(super) fn integer(raw: &RawValue) -> Option<i64> {
     match string(raw) {
         Some(text) => text.parse().ok(),
         None => raw.get().parse().ok(),

@@ -26,6 +26,8 @@ mod token;
 mod verdict;
 mod verify_fn;
 
+#[cfg(feature = "client")]
+pub(crate) use self::secret::parse_time;
 pub use self::{
     address::{IpAllowlist, PeerAddr, TrustedProxies},
     combine::{And, Or},

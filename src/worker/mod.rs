@@ -33,7 +33,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "download")]
+#[cfg(any(feature = "client", feature = "download"))]
 pub(crate) use self::retry::random;
 pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
 pub use self::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tower_callback::download::{Downloader, DownloadErrorKind as Kind};
+use tower_callback::download::{DownloadErrorKind as Kind, Downloader};
 
 use crate::{
     server::{Server, Step, answer, honest, video},
@@ -16,13 +16,21 @@ async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: 
 
 pub async fn a_page_instead_of_a_video_is_refused() {
     let page = b"<!DOCTYPE html><title>Sign in</title>";
-    let server = answering(200, &[("content-length", "37"), ("content-type", "video/mp4")], page).await;
+    let server = answering(
+        200,
+        &[("content-length", "37"), ("content-type", "video/mp4")],
+        page,
+    )
+    .await;
     assert!(!fails(&server, Kind::NotAVideo).await.is_retryable());
     // Also when there is more of it than one would wait for.
     let page = b"<p>".repeat(1000);
     let server = Server::start(move |_| {
         let endless = Step::Endless(page.clone(), Duration::ZERO);
-        vec![answer(200, &[("content-length", "9000000000")], b""), endless]
+        vec![
+            answer(200, &[("content-length", "9000000000")], b""),
+            endless,
+        ]
     })
     .await;
     fails(&server, Kind::NotAVideo).await;
@@ -41,7 +49,9 @@ pub async fn a_compressed_answer_is_refused_and_none_is_asked_for() {
         let headers = [("content-length", "1000"), ("content-encoding", encoding)];
         let server = Server::start(move |_| vec![answer(200, &headers, &file)]).await;
         fails(&server, Kind::Encoded).await;
-        let asked = server.requests()[0].header("accept-encoding").map(str::to_owned);
+        let asked = server.requests()[0]
+            .header("accept-encoding")
+            .map(str::to_owned);
         assert_eq!(asked.as_deref(), Some("identity"));
     }
     // What is compressed and does not say so is no video.
@@ -51,7 +61,8 @@ pub async fn a_compressed_answer_is_refused_and_none_is_asked_for() {
 
 pub async fn a_file_shorter_than_announced_is_not_kept() {
     let file = video(1000, 1);
-    let server = Server::start(move |_| vec![answer(200, &[("content-length", "1001")], &file)]).await;
+    let server =
+        Server::start(move |_| vec![answer(200, &[("content-length", "1001")], &file)]).await;
     fails(&server, Kind::Connection).await;
     let chunked = b"4\r\n\0\0\0\x20\r\n8\r\nftypisom\r\n";
     let server = answering(200, &[("transfer-encoding", "chunked")], chunked).await;
@@ -67,9 +78,14 @@ pub async fn a_length_that_is_none_is_not_believed() {
     ] {
         let server = answering(200, &headers, &video(1000, 1)).await;
         let directory = tempfile::tempdir().unwrap();
-        let downloader = impatient(Downloader::in_directory(directory.path())).build().unwrap();
+        let downloader = impatient(Downloader::in_directory(directory.path()))
+            .build()
+            .unwrap();
         let error = downloader.fetch("task", server.url()).await.unwrap_err();
-        assert!(matches!(error.kind(), Kind::Connection | Kind::Inconsistent), "{error:?}");
+        assert!(
+            matches!(error.kind(), Kind::Connection | Kind::Inconsistent),
+            "{error:?}"
+        );
         assert_eq!(names(directory.path()), [""; 0]);
     }
 }
@@ -81,7 +97,9 @@ pub async fn a_file_that_ends_where_the_connection_does_needs_a_digest() {
     fails(&server, Kind::UnknownLength).await;
 
     let directory = tempfile::tempdir().unwrap();
-    let downloader = impatient(Downloader::in_directory(directory.path())).build().unwrap();
+    let downloader = impatient(Downloader::in_directory(directory.path()))
+        .build()
+        .unwrap();
     let fetch = downloader.fetch("task", server.url());
     let video = fetch.expect_digest(digest(&file)).await.unwrap();
     assert_eq!(video.length, 100_000);
@@ -108,12 +126,30 @@ pub async fn an_endless_file_ends_at_the_limit() {
         vec![head, Step::Endless(chunk.clone(), Duration::ZERO)]
     })
     .await;
-    let error = fails_with(&downloader, directory.path(), &endless.url(), Kind::TooLarge).await;
+    let error = fails_with(
+        &downloader,
+        directory.path(),
+        &endless.url(),
+        Kind::TooLarge,
+    )
+    .await;
     assert!(!error.is_retryable());
 
     // What says so at once is not even begun.
-    let announced = Server::start(|_| vec![answer(200, &[("content-length", "5000001")], b""), Step::Hang]).await;
-    fails_with(&downloader, directory.path(), &announced.url(), Kind::TooLarge).await;
+    let announced = Server::start(|_| {
+        vec![
+            answer(200, &[("content-length", "5000001")], b""),
+            Step::Hang,
+        ]
+    })
+    .await;
+    fails_with(
+        &downloader,
+        directory.path(),
+        &announced.url(),
+        Kind::TooLarge,
+    )
+    .await;
 
     let file = Arc::new(video(5_000_000, 1));
     let exact = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
@@ -125,7 +161,9 @@ pub async fn another_file_than_expected_is_refused() {
     let file = video(100_000, 1);
     let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
     let directory = tempfile::tempdir().unwrap();
-    let downloader = impatient(Downloader::in_directory(directory.path())).build().unwrap();
+    let downloader = impatient(Downloader::in_directory(directory.path()))
+        .build()
+        .unwrap();
     let fetch = downloader.fetch("task", server.url());
     let error = fetch.expect_digest(digest(b"another")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::WrongDigest);
@@ -143,7 +181,11 @@ pub async fn pieces_of_two_files_are_told_by_a_digest_and_fetched_anew() {
     .await;
     let directory = tempfile::tempdir().unwrap();
     let downloader = crate::support::into_directory(directory.path());
-    let video = downloader.fetch("task", server.url()).expect_digest(expected).await.unwrap();
+    let video = downloader
+        .fetch("task", server.url())
+        .expect_digest(expected)
+        .await
+        .unwrap();
     assert_eq!(video.sha256, Some(expected));
     assert_eq!(server.requests().len(), 3);
 }
@@ -162,7 +204,11 @@ pub async fn a_status_says_whether_another_attempt_helps() {
     ] {
         let server = answering(status, &[], b"").await;
         let error = fails(&server, kind).await;
-        assert_eq!((error.status(), error.is_retryable()), (Some(status), retryable), "{status}");
+        assert_eq!(
+            (error.status(), error.is_retryable()),
+            (Some(status), retryable),
+            "{status}"
+        );
     }
 }
 

@@ -23,10 +23,20 @@ pub async fn cuts_at_random_bytes_make_one_whole_file() {
         .await;
         succeeds(&server, &file).await;
         let requests = server.requests();
-        let froms: Vec<_> = requests.iter().filter_map(|request| request.from()).collect();
-        assert!(froms.len() >= 5 && froms.is_sorted(), "seed {seed}: {froms:?}");
+        let froms: Vec<_> = requests
+            .iter()
+            .filter_map(|request| request.from())
+            .collect();
+        assert!(
+            froms.len() >= 5 && froms.is_sorted(),
+            "seed {seed}: {froms:?}"
+        );
         let asked = |request: &crate::server::Request| request.header("if-range") == Some("\"a\"");
-        assert!(requests.iter().all(|request| request.from().is_none() || asked(request)));
+        assert!(
+            requests
+                .iter()
+                .all(|request| request.from().is_none() || asked(request))
+        );
     }
 }
 
@@ -76,20 +86,77 @@ pub async fn wrong_parts_are_never_written() {
     let rest = |from: usize| video(100_000, 3)[from..].to_vec();
     let wrong: Vec<(u16, Vec<(&str, &str)>, Vec<u8>)> = vec![
         // Another start than was asked for.
-        (206, vec![("content-range", "bytes 0-99999/100000"), ("content-length", "100000")], rest(0)),
-        (206, vec![("content-range", "bytes 60000-99999/100000"), ("content-length", "40000")], rest(60_000)),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 0-99999/100000"),
+                ("content-length", "100000"),
+            ],
+            rest(0),
+        ),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 60000-99999/100000"),
+                ("content-length", "40000"),
+            ],
+            rest(60_000),
+        ),
         // Another whole.
-        (206, vec![("content-range", "bytes 50000-99999/100001"), ("content-length", "50000")], rest(50_000)),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 50000-99999/100001"),
+                ("content-length", "50000"),
+            ],
+            rest(50_000),
+        ),
         // None that can be read.
-        (206, vec![("content-range", "bytes 50000-/100000"), ("content-length", "50000")], rest(50_000)),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 50000-/100000"),
+                ("content-length", "50000"),
+            ],
+            rest(50_000),
+        ),
         (206, vec![("content-length", "50000")], rest(50_000)),
-        (206, vec![("content-type", "multipart/byteranges; boundary=x"), ("content-length", "3")], b"--x".to_vec()),
+        (
+            206,
+            vec![
+                ("content-type", "multipart/byteranges; boundary=x"),
+                ("content-length", "3"),
+            ],
+            b"--x".to_vec(),
+        ),
         // Another length than its range.
-        (206, vec![("content-range", "bytes 50000-99999/100000"), ("content-length", "3")], b"abc".to_vec()),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 50000-99999/100000"),
+                ("content-length", "3"),
+            ],
+            b"abc".to_vec(),
+        ),
         // More bytes than its range.
-        (206, vec![("content-range", "bytes 50000-50001/100000"), ("transfer-encoding", "chunked")], b"3\r\nabc\r\n0\r\n\r\n".to_vec()),
-        (416, vec![("content-range", "bytes */100000"), ("content-length", "0")], vec![]),
-        (416, vec![("content-range", "bytes */7"), ("content-length", "0")], vec![]),
+        (
+            206,
+            vec![
+                ("content-range", "bytes 50000-50001/100000"),
+                ("transfer-encoding", "chunked"),
+            ],
+            b"3\r\nabc\r\n0\r\n\r\n".to_vec(),
+        ),
+        (
+            416,
+            vec![("content-range", "bytes */100000"), ("content-length", "0")],
+            vec![],
+        ),
+        (
+            416,
+            vec![("content-range", "bytes */7"), ("content-length", "0")],
+            vec![],
+        ),
     ];
     for (status, headers, body) in wrong {
         let name = format!("{status} {headers:?}");
@@ -101,7 +168,11 @@ pub async fn wrong_parts_are_never_written() {
         })
         .await;
         succeeds(&server, &file).await;
-        let froms: Vec<_> = server.requests().iter().map(|request| request.from()).collect();
+        let froms: Vec<_> = server
+            .requests()
+            .iter()
+            .map(|request| request.from())
+            .collect();
         assert_eq!(froms, [None, Some(50_000), None], "{name}");
     }
 }
@@ -112,14 +183,21 @@ pub async fn a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for() {
     let server = Server::start(move |request| match request.number {
         0 => honest(request, &served, "\"a\"", 50_000),
         1 => {
-            let headers = [("content-range", "bytes 50000-69999/*"), ("content-length", "20000")];
+            let headers = [
+                ("content-range", "bytes 50000-69999/*"),
+                ("content-length", "20000"),
+            ];
             vec![answer(206, &headers, &served[50_000..70_000])]
         }
         _ => honest(request, &served, "\"a\"", WHOLE),
     })
     .await;
     succeeds(&server, &file).await;
-    let froms: Vec<_> = server.requests().iter().map(|request| request.from()).collect();
+    let froms: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.from())
+        .collect();
     assert_eq!(froms, [None, Some(50_000), Some(70_000)]);
 }
 
@@ -132,7 +210,13 @@ pub async fn what_does_not_identify_a_file_does_not_continue_it() {
         })
         .await;
         succeeds(&server, &file).await;
-        assert!(server.requests().iter().all(|request| request.from().is_none()), "{etag}");
+        assert!(
+            server
+                .requests()
+                .iter()
+                .all(|request| request.from().is_none()),
+            "{etag}"
+        );
     }
 }
 
@@ -145,7 +229,11 @@ pub async fn a_last_modified_of_another_second_continues_a_file() {
             ("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT"),
         ];
         match request.from() {
-            None => vec![answer(200, &[dates[0], dates[1], ("content-length", "100000")], &served[..30_000])],
+            None => vec![answer(
+                200,
+                &[dates[0], dates[1], ("content-length", "100000")],
+                &served[..30_000],
+            )],
             Some(from) => {
                 assert_eq!(request.header("if-range"), Some(dates[1].1));
                 let range = format!("bytes {from}-99999/100000");
@@ -177,5 +265,9 @@ pub async fn a_broken_connection_is_a_retryable_error_that_leaves_nothing() {
     let error = fails(&server, Kind::Connection).await;
     assert!(error.is_retryable());
     assert_eq!(error.host(), Some(crate::server::HOST));
-    assert_eq!(server.requests().len(), 1, "the policy allows no other attempt");
+    assert_eq!(
+        server.requests().len(),
+        1,
+        "the policy allows no other attempt"
+    );
 }

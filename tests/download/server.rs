@@ -205,7 +205,11 @@ pub fn honest(request: &Request, file: &[u8], etag: &str, cut: usize) -> Script 
 }
 
 pub fn redirect(to: &str) -> Script {
-    vec![answer(302, &[("location", to), ("content-length", "0")], b"")]
+    vec![answer(
+        302,
+        &[("location", to), ("content-length", "0")],
+        b"",
+    )]
 }
 
 /// A file that begins as a video does, and repeats itself nowhere.
@@ -227,5 +231,8 @@ pub fn resolve(name: &str) -> Vec<IpAddr> {
         "mixed.test" => &["127.0.0.2", "::1", "127.0.0.1"],
         _ => &[],
     };
-    addresses.iter().map(|address| address.parse().unwrap()).collect()
+    addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect()
 }

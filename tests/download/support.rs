@@ -35,7 +35,9 @@ pub fn impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
 }
 
 pub fn into_directory(directory: &Path) -> Downloader {
-    relaxed(Downloader::in_directory(directory)).build().unwrap()
+    relaxed(Downloader::in_directory(directory))
+        .build()
+        .unwrap()
 }
 
 pub fn into_store(store: Arc<dyn ObjectStore>) -> Downloader {
@@ -51,7 +53,9 @@ pub fn names(directory: &Path) -> Vec<String> {
         return Vec::new();
     };
     let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
-    let mut names: Vec<_> = entries.map(|entry| name(entry).into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -76,8 +80,14 @@ pub async fn fails_with(
     let error = downloader.fetch("task", url).await.unwrap_err();
     assert_eq!(error.kind(), kind, "{error:?}");
     assert_eq!(names(directory), [""; 0]);
-    let text = format!("{error:?} {error} {}", tower_callback::HandlerError::from(error_text(&error)));
-    assert!(!text.contains(SIGNATURE) && !text.contains("v.mp4"), "{text}");
+    let text = format!(
+        "{error:?} {error} {}",
+        tower_callback::HandlerError::from(error_text(&error))
+    );
+    assert!(
+        !text.contains(SIGNATURE) && !text.contains("v.mp4"),
+        "{text}"
+    );
     error
 }
 
@@ -100,7 +110,10 @@ pub async fn succeeds(server: &Server, file: &[u8]) -> Video {
     assert_eq!(names(directory.path()), ["music_video_task.mp4"]);
     let kept = fs::read(video.file.as_ref().unwrap()).unwrap();
     assert!(kept == file, "another file of {} bytes", kept.len());
-    assert_eq!((video.length, video.sha256), (file.len() as u64, Some(digest(file))));
+    assert_eq!(
+        (video.length, video.sha256),
+        (file.len() as u64, Some(digest(file)))
+    );
     video
 }
 

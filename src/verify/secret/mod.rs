@@ -5,6 +5,8 @@ mod secrets;
 mod source;
 mod until;
 
+#[cfg(feature = "client")]
+pub(crate) use self::until::parse as parse_time;
 pub use self::{error::SecretsError, secrets::Secrets};
 
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -65,7 +67,7 @@ impl Secret {
     }
 
     /// The bytes themselves.
-    pub(super) fn key(&self) -> &[u8] {
+    pub(crate) fn key(&self) -> &[u8] {
         &self.bytes.key
     }
 
@@ -91,6 +93,19 @@ impl Secret {
     /// Its name in an error of the builder.
     pub(super) fn name(&self) -> &str {
         self.label.as_deref().unwrap_or("without a label")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(secret: &str) -> Self {
+        Self::new(secret)
+    }
+}
+
+/// The text is wiped.
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self::new(Zeroizing::new(secret).as_str())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A time as RFC 3339 or as Unix seconds. Nothing before 1970.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let seconds = if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().ok()?
     } else {
