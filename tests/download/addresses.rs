@@ -24,7 +24,7 @@ async fn victim() -> Server {
     .await
 }
 
-pub async fn a_redirect_is_followed_and_only_so_many() {
+pub(crate) async fn a_redirect_is_followed_and_only_so_many() {
     let file = Arc::new(video(1000, 1));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| match request.number {
@@ -46,7 +46,7 @@ pub async fn a_redirect_is_followed_and_only_so_many() {
     assert_eq!(around.requests().len(), 6);
 }
 
-pub async fn a_redirect_to_nowhere_is_refused() {
+pub(crate) async fn a_redirect_to_nowhere_is_refused() {
     for to in [
         "file:///etc/passwd",
         "ftp://video.test/v.mp4",
@@ -65,7 +65,7 @@ pub async fn a_redirect_to_nowhere_is_refused() {
     fails(&silent, Kind::Redirect).await;
 }
 
-pub async fn a_redirect_to_an_address_that_is_not_public_is_refused_and_not_followed() {
+pub(crate) async fn a_redirect_to_an_address_that_is_not_public_is_refused_and_not_followed() {
     let victim = victim().await;
     let port = victim.addr.port();
     for to in [
@@ -93,7 +93,7 @@ pub async fn a_redirect_to_an_address_that_is_not_public_is_refused_and_not_foll
     assert_eq!(victim.requests().len(), 0);
 }
 
-pub async fn a_name_of_an_address_that_is_not_public_is_refused_and_not_connected_to() {
+pub(crate) async fn a_name_of_an_address_that_is_not_public_is_refused_and_not_connected_to() {
     let victim = victim().await;
     for name in ["private.test", "metadata.test", "lan.test", "mapped.test"] {
         let error = fails_at(&victim.url_at(name), Kind::NotPublic).await;
@@ -108,7 +108,7 @@ pub async fn a_name_of_an_address_that_is_not_public_is_refused_and_not_connecte
     );
 }
 
-pub async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
+pub(crate) async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     let file = video(1000, 1);
     let served = file.clone();
     let server = Server::start(move |request| honest(request, &served, "\"a\"", usize::MAX)).await;
@@ -132,7 +132,7 @@ pub async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     assert_eq!(victim.requests().len(), 0);
 }
 
-pub async fn a_name_that_means_something_else_later_gains_nothing() {
+pub(crate) async fn a_name_that_means_something_else_later_gains_nothing() {
     let victim = victim().await;
     // The first answer leads to a server that breaks, at the victim's port; the second to the victim.
     let port = victim.addr.port();
@@ -164,7 +164,7 @@ pub async fn a_name_that_means_something_else_later_gains_nothing() {
     broken.abort();
 }
 
-pub async fn plain_http_and_what_is_no_url_are_refused() {
+pub(crate) async fn plain_http_and_what_is_no_url_are_refused() {
     let victim = victim().await;
     let directory = tempfile::tempdir().unwrap();
     let downloader = Downloader::in_directory(directory.path())
@@ -186,7 +186,7 @@ pub async fn plain_http_and_what_is_no_url_are_refused() {
     assert_eq!(victim.requests().len(), 0);
 }
 
-pub async fn everything_but_public_addresses_is_refused_by_default() {
+pub(crate) async fn everything_but_public_addresses_is_refused_by_default() {
     let victim = victim().await;
     let directory = tempfile::tempdir().unwrap();
     // The system is asked what `localhost` is.

@@ -19,7 +19,7 @@ const TASK: &str = "TOWER_CALLBACK_TEST_DOWNLOAD";
 const URL: &str = "TOWER_CALLBACK_TEST_URL";
 
 /// What it is to do.
-pub enum Task {
+pub(crate) enum Task {
     /// Fetch into a directory.
     Directory(PathBuf),
     /// Fetch into a store that keeps nothing.
@@ -27,7 +27,7 @@ pub enum Task {
 }
 
 impl Task {
-    pub fn given() -> Option<Self> {
+    pub(crate) fn given() -> Option<Self> {
         let task = env::var_os(TASK)?;
         Some(if task.is_empty() {
             Self::Nowhere
@@ -37,7 +37,7 @@ impl Task {
     }
 
     /// The command of a process that does it.
-    pub fn command(&self, url: &str) -> Command {
+    pub(crate) fn command(&self, url: &str) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
         let task = match self {
             Self::Directory(directory) => directory.as_path(),
@@ -47,13 +47,13 @@ impl Task {
         command
     }
 
-    pub fn start(&self, url: &str) -> Child {
+    pub(crate) fn start(&self, url: &str) -> Child {
         self.command(url).spawn().unwrap()
     }
 }
 
 /// Tells the length of the video, and by how many KiB the process grew.
-pub fn run(task: &Task) -> ExitCode {
+pub(crate) fn run(task: &Task) -> ExitCode {
     let url = env::var(URL).unwrap();
     let builder = match task {
         Task::Directory(directory) => Downloader::in_directory(directory),
@@ -63,12 +63,11 @@ pub fn run(task: &Task) -> ExitCode {
         }))),
     };
     let downloader = relaxed(builder).build().unwrap();
-    let fetched = block_on(async {
+    block_on(async {
         let idle = memory("VmRSS");
         let video = downloader.fetch("task", url).await.unwrap();
         println!("{} {}", video.length, memory("VmHWM").saturating_sub(idle));
     });
-    let () = fetched;
     ExitCode::SUCCESS
 }
 

@@ -14,7 +14,7 @@ async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: 
     Server::start(move |_| vec![answer(status, &headers, &body)]).await
 }
 
-pub async fn a_page_instead_of_a_video_is_refused() {
+pub(crate) async fn a_page_instead_of_a_video_is_refused() {
     let page = b"<!DOCTYPE html><title>Sign in</title>";
     let server = answering(
         200,
@@ -36,14 +36,14 @@ pub async fn a_page_instead_of_a_video_is_refused() {
     fails(&server, Kind::NotAVideo).await;
 }
 
-pub async fn too_little_to_be_a_video_is_refused() {
+pub(crate) async fn too_little_to_be_a_video_is_refused() {
     for (length, body) in [("0", &b""[..]), ("7", b"\0\0\0\x20fty")] {
         let server = answering(200, &[("content-length", length)], body).await;
         fails(&server, Kind::NotAVideo).await;
     }
 }
 
-pub async fn a_compressed_answer_is_refused_and_none_is_asked_for() {
+pub(crate) async fn a_compressed_answer_is_refused_and_none_is_asked_for() {
     for encoding in ["gzip", "br", "zstd", "deflate", "x-gzip"] {
         let file = video(1000, 1);
         let headers = [("content-length", "1000"), ("content-encoding", encoding)];
@@ -59,7 +59,7 @@ pub async fn a_compressed_answer_is_refused_and_none_is_asked_for() {
     fails(&server, Kind::NotAVideo).await;
 }
 
-pub async fn a_file_shorter_than_announced_is_not_kept() {
+pub(crate) async fn a_file_shorter_than_announced_is_not_kept() {
     let file = video(1000, 1);
     let server =
         Server::start(move |_| vec![answer(200, &[("content-length", "1001")], &file)]).await;
@@ -69,7 +69,7 @@ pub async fn a_file_shorter_than_announced_is_not_kept() {
     fails(&server, Kind::Connection).await;
 }
 
-pub async fn a_length_that_is_none_is_not_believed() {
+pub(crate) async fn a_length_that_is_none_is_not_believed() {
     for headers in [
         vec![("content-length", "a thousand")],
         vec![("content-length", "-1")],
@@ -90,7 +90,7 @@ pub async fn a_length_that_is_none_is_not_believed() {
     }
 }
 
-pub async fn a_file_that_ends_where_the_connection_does_needs_a_digest() {
+pub(crate) async fn a_file_that_ends_where_the_connection_does_needs_a_digest() {
     let file = video(100_000, 1);
     let served = file.clone();
     let server = Server::start(move |_| vec![answer(200, &[], &served)]).await;
@@ -105,7 +105,7 @@ pub async fn a_file_that_ends_where_the_connection_does_needs_a_digest() {
     assert_eq!(video.length, 100_000);
 }
 
-pub async fn a_chunked_file_that_ends_is_whole() {
+pub(crate) async fn a_chunked_file_that_ends_is_whole() {
     let file = video(100_000, 1);
     let mut body = format!("{:x}\r\n", file.len()).into_bytes();
     body.extend(&file);
@@ -114,7 +114,7 @@ pub async fn a_chunked_file_that_ends_is_whole() {
     succeeds(&server, &file).await;
 }
 
-pub async fn an_endless_file_ends_at_the_limit() {
+pub(crate) async fn an_endless_file_ends_at_the_limit() {
     let directory = tempfile::tempdir().unwrap();
     let downloader = impatient(Downloader::in_directory(directory.path()))
         .with_max_bytes(5_000_000)
@@ -157,7 +157,7 @@ pub async fn an_endless_file_ends_at_the_limit() {
     assert_eq!(video.length, 5_000_000);
 }
 
-pub async fn another_file_than_expected_is_refused() {
+pub(crate) async fn another_file_than_expected_is_refused() {
     let file = video(100_000, 1);
     let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
     let directory = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ pub async fn another_file_than_expected_is_refused() {
     assert_eq!(names(directory.path()), [""; 0]);
 }
 
-pub async fn pieces_of_two_files_are_told_by_a_digest_and_fetched_anew() {
+pub(crate) async fn pieces_of_two_files_are_told_by_a_digest_and_fetched_anew() {
     let (old, new) = (video(100_000, 1), video(100_000, 2));
     let expected = digest(&new);
     // Nothing in the headers gives it away.
@@ -190,7 +190,7 @@ pub async fn pieces_of_two_files_are_told_by_a_digest_and_fetched_anew() {
     assert_eq!(server.requests().len(), 3);
 }
 
-pub async fn a_status_says_whether_another_attempt_helps() {
+pub(crate) async fn a_status_says_whether_another_attempt_helps() {
     for (status, kind, retryable) in [
         (403, Kind::Expired, true),
         (404, Kind::Expired, true),
@@ -212,7 +212,7 @@ pub async fn a_status_says_whether_another_attempt_helps() {
     }
 }
 
-pub async fn a_server_that_asks_to_wait_is_obeyed() {
+pub(crate) async fn a_server_that_asks_to_wait_is_obeyed() {
     let file = Arc::new(video(1000, 1));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| match request.number {

@@ -9,9 +9,12 @@ use crate::{
     support::{fails, succeeds},
 };
 
+/// A status, headers and a body.
+type Wrong = (u16, Vec<(&'static str, &'static str)>, Vec<u8>);
+
 const WHOLE: usize = usize::MAX;
 
-pub async fn cuts_at_random_bytes_make_one_whole_file() {
+pub(crate) async fn cuts_at_random_bytes_make_one_whole_file() {
     let seeds = env::var("SEEDS").map_or(8, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let file = Arc::new(video(300_000, seed));
@@ -40,7 +43,7 @@ pub async fn cuts_at_random_bytes_make_one_whole_file() {
     }
 }
 
-pub async fn a_server_that_ignores_ranges_is_asked_for_the_whole() {
+pub(crate) async fn a_server_that_ignores_ranges_is_asked_for_the_whole() {
     let file = Arc::new(video(200_000, 1));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| {
@@ -54,7 +57,7 @@ pub async fn a_server_that_ignores_ranges_is_asked_for_the_whole() {
     assert_eq!(server.requests().len(), 3);
 }
 
-pub async fn a_file_that_changes_meanwhile_is_fetched_from_its_start() {
+pub(crate) async fn a_file_that_changes_meanwhile_is_fetched_from_its_start() {
     let (old, new) = (Arc::new(video(200_000, 1)), Arc::new(video(200_000, 2)));
     let (first, second) = (Arc::clone(&old), Arc::clone(&new));
     let server = Server::start(move |request| match request.number {
@@ -65,7 +68,7 @@ pub async fn a_file_that_changes_meanwhile_is_fetched_from_its_start() {
     succeeds(&server, &new).await;
 }
 
-pub async fn a_changed_file_sent_as_a_part_is_not_patched_together() {
+pub(crate) async fn a_changed_file_sent_as_a_part_is_not_patched_together() {
     let (old, new) = (Arc::new(video(200_000, 1)), Arc::new(video(200_000, 2)));
     let (first, second) = (Arc::clone(&old), Arc::clone(&new));
     let server = Server::start(move |request| {
@@ -81,10 +84,10 @@ pub async fn a_changed_file_sent_as_a_part_is_not_patched_together() {
     succeeds(&server, &new).await;
 }
 
-pub async fn wrong_parts_are_never_written() {
+pub(crate) async fn wrong_parts_are_never_written() {
     let file = Arc::new(video(100_000, 3));
     let rest = |from: usize| video(100_000, 3)[from..].to_vec();
-    let wrong: Vec<(u16, Vec<(&str, &str)>, Vec<u8>)> = vec![
+    let wrong: Vec<Wrong> = vec![
         // Another start than was asked for.
         (
             206,
@@ -177,7 +180,7 @@ pub async fn wrong_parts_are_never_written() {
     }
 }
 
-pub async fn a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for() {
+pub(crate) async fn a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for() {
     let file = Arc::new(video(100_000, 3));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| match request.number {
@@ -201,7 +204,7 @@ pub async fn a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for() {
     assert_eq!(froms, [None, Some(50_000), Some(70_000)]);
 }
 
-pub async fn what_does_not_identify_a_file_does_not_continue_it() {
+pub(crate) async fn what_does_not_identify_a_file_does_not_continue_it() {
     for etag in ["W/\"a\"", "a"] {
         let file = Arc::new(video(100_000, 3));
         let served = Arc::clone(&file);
@@ -220,7 +223,7 @@ pub async fn what_does_not_identify_a_file_does_not_continue_it() {
     }
 }
 
-pub async fn a_last_modified_of_another_second_continues_a_file() {
+pub(crate) async fn a_last_modified_of_another_second_continues_a_file() {
     let file = Arc::new(video(100_000, 3));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| {
@@ -245,7 +248,7 @@ pub async fn a_last_modified_of_another_second_continues_a_file() {
     succeeds(&server, &file).await;
 }
 
-pub async fn a_server_with_another_file_each_time_is_left_in_the_end() {
+pub(crate) async fn a_server_with_another_file_each_time_is_left_in_the_end() {
     let server = Server::start(|request| {
         let file = video(100_000, request.number as u64);
         honest(request, &file, &format!("\"{}\"", request.number), 90_000)
@@ -259,7 +262,7 @@ pub async fn a_server_with_another_file_each_time_is_left_in_the_end() {
     assert!(server.requests().len() <= 8, "{}", server.requests().len());
 }
 
-pub async fn a_broken_connection_is_a_retryable_error_that_leaves_nothing() {
+pub(crate) async fn a_broken_connection_is_a_retryable_error_that_leaves_nothing() {
     let file = video(3_000_000, 1);
     let server = Server::start(move |request| honest(request, &file, "\"a\"", 2_500_000)).await;
     let error = fails(&server, Kind::Connection).await;

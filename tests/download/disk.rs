@@ -13,7 +13,7 @@ use crate::{
     support::{impatient, names},
 };
 
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let tests: [(&'static str, Test); 4] = [
         ("a_video_that_does_not_fit_is_not_begun", |dir| {
             block_on(too_large(dir))

@@ -34,7 +34,7 @@ async fn gated_server(file: &[u8], gate: &Arc<Semaphore>) -> Server {
     .await
 }
 
-pub async fn what_is_there_is_not_asked_for_again() {
+pub(crate) async fn what_is_there_is_not_asked_for_again() {
     let file = video(100_000, 1);
     let server = honest_server(&file).await;
     let directory = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ pub async fn what_is_there_is_not_asked_for_again() {
     assert_eq!(server.requests().len(), 1);
 }
 
-pub async fn what_is_there_and_is_not_what_is_expected_is_replaced() {
+pub(crate) async fn what_is_there_and_is_not_what_is_expected_is_replaced() {
     let file = video(100_000, 1);
     let server = honest_server(&file).await;
     let directory = tempfile::tempdir().unwrap();
@@ -76,7 +76,7 @@ pub async fn what_is_there_and_is_not_what_is_expected_is_replaced() {
     assert_eq!(server.requests().len(), 1);
 }
 
-pub async fn fetches_of_one_task_at_once_are_one_download() {
+pub(crate) async fn fetches_of_one_task_at_once_are_one_download() {
     let file = video(3_000_000, 1);
     let server = honest_server(&file).await;
     let directory = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ pub async fn fetches_of_one_task_at_once_are_one_download() {
     assert_eq!((fresh, server.requests().len()), (1, 1));
 }
 
-pub async fn a_fetch_that_is_dropped_leaves_nothing() {
+pub(crate) async fn a_fetch_that_is_dropped_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let downloader = into_directory(directory.path());
     let gate = Arc::new(Semaphore::new(0));
@@ -105,7 +105,7 @@ pub async fn a_fetch_that_is_dropped_leaves_nothing() {
     downloader.fetch("task", server.url()).await.unwrap();
 }
 
-pub async fn nothing_is_visible_before_the_last_byte() {
+pub(crate) async fn nothing_is_visible_before_the_last_byte() {
     let file = video(6_000_000, 1);
     let gate = Arc::new(Semaphore::new(0));
     let server = gated_server(&file, &gate).await;
@@ -128,7 +128,7 @@ pub async fn nothing_is_visible_before_the_last_byte() {
     assert_eq!(names(directory.path()), ["music_video_task.mp4"]);
 }
 
-pub async fn no_more_run_at_once_than_allowed() {
+pub(crate) async fn no_more_run_at_once_than_allowed() {
     let gate = Arc::new(Semaphore::new(0));
     let server = gated_server(&video(1000, 1), &gate).await;
     let directory = tempfile::tempdir().unwrap();
@@ -154,7 +154,7 @@ pub async fn no_more_run_at_once_than_allowed() {
     assert_eq!((server.most(), server.requests().len()), (3, 10));
 }
 
-pub async fn a_busy_host_does_not_hold_up_another() {
+pub(crate) async fn a_busy_host_does_not_hold_up_another() {
     let closed = Arc::new(Semaphore::new(0));
     let busy = gated_server(&video(1000, 1), &closed).await;
     let file = video(1000, 2);
@@ -185,7 +185,7 @@ pub async fn a_busy_host_does_not_hold_up_another() {
     }
 }
 
-pub async fn progress_is_told_at_most_ten_times_a_second_and_at_the_end() {
+pub(crate) async fn progress_is_told_at_most_ten_times_a_second_and_at_the_end() {
     let file = video(5_000_000, 1);
     let server = honest_server(&file).await;
     let directory = tempfile::tempdir().unwrap();
@@ -251,7 +251,7 @@ pub async fn progress_is_told_at_most_ten_times_a_second_and_at_the_end() {
     );
 }
 
-pub async fn a_name_can_be_chosen_and_stays_where_it_belongs() {
+pub(crate) async fn a_name_can_be_chosen_and_stays_where_it_belongs() {
     let file = video(1000, 1);
     let server = honest_server(&file).await;
     let parent = tempfile::tempdir().unwrap();
@@ -298,7 +298,7 @@ pub async fn a_name_can_be_chosen_and_stays_where_it_belongs() {
     assert_eq!(names(&directory).len(), 9);
 }
 
-pub async fn settings_that_cannot_work_are_refused() {
+pub(crate) async fn settings_that_cannot_work_are_refused() {
     let new = || Downloader::in_directory("videos");
     let zero = Duration::ZERO;
     for (builder, setting) in [

@@ -12,7 +12,7 @@ use crate::{
     support::{into_directory, names, until},
 };
 
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let trial = |name: &'static str, run: fn()| {
         Trial::test(name, move || {
             run();

@@ -12,7 +12,7 @@ use crate::{
     support::{fails_with, names, relaxed},
 };
 
-pub async fn an_expired_url_is_replaced_and_the_download_goes_on_where_it_was() {
+pub(crate) async fn an_expired_url_is_replaced_and_the_download_goes_on_where_it_was() {
     for status in [403, 404, 410] {
         let file = Arc::new(video(100_000, 1));
         let served = Arc::clone(&file);
@@ -66,20 +66,20 @@ async fn expired(fresh: Result<Option<&'static str>, &'static str>, kind: Kind) 
     (asked.load(Ordering::SeqCst), server.requests().len())
 }
 
-pub async fn without_a_fresh_url_it_has_expired() {
+pub(crate) async fn without_a_fresh_url_it_has_expired() {
     assert_eq!(expired(Ok(None), Kind::Expired).await, (1, 1));
     assert_eq!(expired(Ok(Some("same")), Kind::Expired).await, (1, 1));
 }
 
-pub async fn fresh_urls_that_expire_too_end_in_an_error() {
+pub(crate) async fn fresh_urls_that_expire_too_end_in_an_error() {
     assert_eq!(expired(Ok(Some("another")), Kind::Expired).await, (2, 3));
 }
 
-pub async fn a_failing_refresh_is_retryable() {
+pub(crate) async fn a_failing_refresh_is_retryable() {
     assert_eq!(expired(Err("nobody is there"), Kind::Refresh).await, (1, 1));
 }
 
-pub async fn a_fresh_url_is_checked_as_the_first_was() {
+pub(crate) async fn a_fresh_url_is_checked_as_the_first_was() {
     assert_eq!(
         expired(Ok(Some("http://127.0.0.2/")), Kind::NotPublic).await,
         (1, 1)
@@ -90,7 +90,7 @@ pub async fn a_fresh_url_is_checked_as_the_first_was() {
     );
 }
 
-pub async fn what_was_never_a_url_is_asked_for() {
+pub(crate) async fn what_was_never_a_url_is_asked_for() {
     let file = video(1000, 1);
     let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
     let directory = tempfile::tempdir().unwrap();

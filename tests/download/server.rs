@@ -15,13 +15,13 @@ use tokio::{
     task::JoinSet,
 };
 
-pub const HOST: &str = "video.test";
-pub const SIGNATURE: &str = "a-signature-that-nobody-may-see";
+pub(crate) const HOST: &str = "video.test";
+pub(crate) const SIGNATURE: &str = "a-signature-that-nobody-may-see";
 
 /// What is done in answer to one request, before the connection is closed.
-pub type Script = Vec<Step>;
+pub(crate) type Script = Vec<Step>;
 
-pub enum Step {
+pub(crate) enum Step {
     Send(Vec<u8>),
     /// The same bytes again and again.
     Endless(Vec<u8>, Duration),
@@ -33,21 +33,21 @@ pub enum Step {
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// Counted from 0.
-    pub number: usize,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
+    pub(crate) number: usize,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// The first byte that is asked for.
-    pub fn from(&self) -> Option<usize> {
+    pub(crate) fn from(&self) -> Option<usize> {
         let range = self.header("range")?;
         let from = range.strip_prefix("bytes=")?.strip_suffix('-')?;
         Some(from.parse().unwrap())
@@ -64,18 +64,18 @@ struct Seen {
 }
 
 /// Ends when it is dropped.
-pub struct Server {
-    pub addr: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
     seen: Arc<Seen>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    pub async fn start(behave: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(behave: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1", behave).await
     }
 
-    pub async fn start_at(
+    pub(crate) async fn start_at(
         address: &str,
         behave: impl Fn(&Request) -> Script + Send + Sync + 'static,
     ) -> Self {
@@ -102,25 +102,25 @@ impl Server {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url_at(HOST)
     }
 
-    pub fn url_at(&self, host: &str) -> String {
+    pub(crate) fn url_at(&self, host: &str) -> String {
         format!("http://{host}:{}/v.mp4?sig={SIGNATURE}", self.addr.port())
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.requests.lock().unwrap().clone()
     }
 
     /// How many were answered at once, at most.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.seen.most.load(Ordering::SeqCst)
     }
 
     /// How many are being answered.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.seen.open.load(Ordering::SeqCst)
     }
 }
@@ -179,7 +179,7 @@ async fn read(socket: &mut TcpStream, seen: &Seen) -> Option<Request> {
 }
 
 /// A head, and whatever body.
-pub fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Step {
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Step {
     let mut bytes = format!("HTTP/1.1 {status} Whatever\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
         bytes.extend(format!("{name}: {value}\r\n").into_bytes());
@@ -190,7 +190,7 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Step {
 }
 
 /// An honest server's answer, cut after so many bytes of its body.
-pub fn honest(request: &Request, file: &[u8], etag: &str, cut: usize) -> Script {
+pub(crate) fn honest(request: &Request, file: &[u8], etag: &str, cut: usize) -> Script {
     let unchanged = request.header("if-range").is_none_or(|asked| asked == etag);
     let from = request.from().filter(|_| unchanged);
     let body = &file[from.unwrap_or_default()..];
@@ -204,7 +204,7 @@ pub fn honest(request: &Request, file: &[u8], etag: &str, cut: usize) -> Script 
     vec![answer(status, &headers, &body[..cut.min(body.len())])]
 }
 
-pub fn redirect(to: &str) -> Script {
+pub(crate) fn redirect(to: &str) -> Script {
     vec![answer(
         302,
         &[("location", to), ("content-length", "0")],
@@ -213,15 +213,17 @@ pub fn redirect(to: &str) -> Script {
 }
 
 /// A file that begins as a video does, and repeats itself nowhere.
-pub fn video(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn video(length: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut file = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41".to_vec();
-    file.resize_with(length, || random.u8(..));
+    let head = file.len().min(length);
+    file.resize(length, 0);
+    random.fill(&mut file[head..]);
     file
 }
 
 /// What names mean in these tests.
-pub fn resolve(name: &str) -> Vec<IpAddr> {
+pub(crate) fn resolve(name: &str) -> Vec<IpAddr> {
     let addresses: &[&str] = match name {
         HOST | "other.test" => &["127.0.0.1"],
         "private.test" => &["127.0.0.2"],

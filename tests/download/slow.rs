@@ -26,7 +26,7 @@ async fn is_left(server: &Server) {
     assert!(error.is_retryable());
 }
 
-pub async fn a_server_that_drips_is_left() {
+pub(crate) async fn a_server_that_drips_is_left() {
     let server = Server::start(|_| {
         vec![
             answer(200, &[("content-length", "100000000")], &video(100_000, 1)),
@@ -37,7 +37,7 @@ pub async fn a_server_that_drips_is_left() {
     is_left(&server).await;
 }
 
-pub async fn a_server_that_says_nothing_is_left() {
+pub(crate) async fn a_server_that_says_nothing_is_left() {
     let server = Server::start(|_| vec![Step::Hang]).await;
     is_left(&server).await;
     // Nor is one that never ends its head waited for.
@@ -52,7 +52,7 @@ pub async fn a_server_that_says_nothing_is_left() {
     is_left(&server).await;
 }
 
-pub async fn a_server_that_falls_silent_is_left_and_the_rest_fetched_again() {
+pub(crate) async fn a_server_that_falls_silent_is_left_and_the_rest_fetched_again() {
     let file = Arc::new(video(200_000, 1));
     let served = Arc::clone(&file);
     let server = Server::start(move |request| match request.number {
@@ -66,7 +66,7 @@ pub async fn a_server_that_falls_silent_is_left_and_the_rest_fetched_again() {
     .await;
     let directory = tempfile::tempdir().unwrap();
     let downloader = relaxed(Downloader::in_directory(directory.path()))
-        .with_clock(Clock::scaled(FACTOR))
+        .with_clock(Clock::scaled(30))
         .with_retry(RetryPolicy::default().with_total(Duration::from_secs(3600)))
         .build()
         .unwrap();
@@ -75,7 +75,7 @@ pub async fn a_server_that_falls_silent_is_left_and_the_rest_fetched_again() {
     assert_eq!(server.requests()[1].from(), Some(100_000));
 }
 
-pub async fn a_deadline_ends_a_download_that_only_goes_on() {
+pub(crate) async fn a_deadline_ends_a_download_that_only_goes_on() {
     let server = Server::start(|_| {
         vec![
             answer(200, &[("content-length", "10000000000")], &video(100, 1)),
@@ -85,7 +85,7 @@ pub async fn a_deadline_ends_a_download_that_only_goes_on() {
     .await;
     let directory = tempfile::tempdir().unwrap();
     let downloader = relaxed(Downloader::in_directory(directory.path()))
-        .with_clock(Clock::scaled(60))
+        .with_clock(Clock::scaled(15))
         .with_min_rate(0)
         .with_idle_timeout(Duration::from_secs(600))
         .with_deadline(Duration::from_secs(30))
@@ -95,20 +95,22 @@ pub async fn a_deadline_ends_a_download_that_only_goes_on() {
     assert_eq!(server.requests().len(), 1);
 }
 
-pub async fn a_slow_store_is_not_the_servers_fault() {
+pub(crate) async fn a_slow_store_is_not_the_servers_fault() {
     let file = video(40_000_000, 1);
     let length = file.len() as u64;
     let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
+    // The clock stands still while the server is waited for, and goes while parts are uploaded: longer
+    // than the window in which the rate is measured, and than a server may be silent.
+    let hands = Clock::manual();
     let store = TestStore::new(Faults {
-        part_takes: Duration::from_millis(100),
+        part_takes: Some((hands.clone(), Duration::from_secs(100))),
         ..Faults::default()
     });
-    // Each part takes longer than the window in which the rate is measured, and than a server may be silent.
     let downloader = impatient(Downloader::in_store(Arc::new(store)))
-        .with_clock(Clock::scaled(600))
-        .with_min_rate(64 * 1024)
+        .with_clock(hands.clock())
         .build()
         .unwrap();
     let video = downloader.fetch("task", server.url()).await.unwrap();
     assert_eq!(video.length, length);
+    assert_eq!(hands.elapsed(), Duration::from_secs(500));
 }

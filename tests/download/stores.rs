@@ -18,6 +18,7 @@ use object_store::{
     Result, UploadPart, local::LocalFileSystem, memory::InMemory, path::Path,
 };
 use tokio::sync::Semaphore;
+use tower_callback::clock::ManualClock;
 use tower_callback::download::{DownloadErrorKind as Kind, Downloader};
 
 use crate::{
@@ -27,34 +28,35 @@ use crate::{
 
 /// What goes wrong.
 #[derive(Clone, Default)]
-pub struct Faults {
-    pub part_takes: Duration,
+pub(crate) struct Faults {
+    /// Turns this clock by so much for each part, before it is taken.
+    pub(crate) part_takes: Option<(ManualClock, Duration)>,
     /// This part, counted from 0, fails.
-    pub part: Option<(usize, io::ErrorKind)>,
-    pub complete: bool,
+    pub(crate) part: Option<(usize, io::ErrorKind)>,
+    pub(crate) complete: bool,
     /// Bytes are counted, and not kept.
-    pub forgets: bool,
+    pub(crate) forgets: bool,
 }
 
 /// A store in memory that remembers what it was asked for.
 #[derive(Clone)]
-pub struct TestStore {
-    pub kept: Arc<InMemory>,
+pub(crate) struct TestStore {
+    pub(crate) kept: Arc<InMemory>,
     faults: Faults,
-    pub seen: Arc<Seen>,
+    pub(crate) seen: Arc<Seen>,
 }
 
 #[derive(Debug, Default)]
-pub struct Seen {
-    pub parts: Mutex<Vec<usize>>,
-    pub puts: AtomicUsize,
-    pub begun: AtomicUsize,
-    pub completed: AtomicUsize,
-    pub aborted: AtomicUsize,
+pub(crate) struct Seen {
+    pub(crate) parts: Mutex<Vec<usize>>,
+    pub(crate) puts: AtomicUsize,
+    pub(crate) begun: AtomicUsize,
+    pub(crate) completed: AtomicUsize,
+    pub(crate) aborted: AtomicUsize,
 }
 
 impl TestStore {
-    pub fn new(faults: Faults) -> Self {
+    pub(crate) fn new(faults: Faults) -> Self {
         Self {
             kept: Arc::default(),
             faults,
@@ -185,20 +187,15 @@ struct TestUpload {
 
 impl MultipartUpload for TestUpload {
     fn put_part(&mut self, payload: PutPayload) -> UploadPart {
-        let Faults {
-            part_takes,
-            part,
-            forgets,
-            ..
-        } = self.store.faults;
+        let Faults { part, forgets, .. } = self.store.faults;
+        if let Some((hands, takes)) = &self.store.faults.part_takes {
+            hands.advance(*takes);
+        }
         let mut parts = self.store.seen.parts.lock().unwrap();
         let number = parts.len();
         parts.push(payload.content_length());
         let put = (!forgets).then(|| self.upload.put_part(payload));
         Box::pin(async move {
-            if !part_takes.is_zero() {
-                tokio::time::sleep(part_takes).await;
-            }
             match (part, put) {
                 (Some((failing, kind)), _) if failing == number => Err(failed(kind)),
                 (_, Some(put)) => put.await,
@@ -256,7 +253,7 @@ async fn fails(faults: Faults, kind: Kind) {
     assert_eq!(aborted, 1);
 }
 
-pub async fn a_small_video_is_one_object_put_at_once() {
+pub(crate) async fn a_small_video_is_one_object_put_at_once() {
     let file = video(1_000_000, 1);
     let served = file.clone();
     let server = Server::start(move |request| honest(request, &served, "\"a\"", usize::MAX)).await;
@@ -289,7 +286,7 @@ pub async fn a_small_video_is_one_object_put_at_once() {
     );
 }
 
-pub async fn a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end() {
+pub(crate) async fn a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end() {
     const PART: usize = 8 * 1024 * 1024;
     for (length, parts) in [
         (20_000_000, vec![PART, PART, 20_000_000 - 2 * PART]),
@@ -328,7 +325,7 @@ pub async fn a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end() {
     }
 }
 
-pub async fn a_part_that_fails_ends_the_upload_and_removes_its_parts() {
+pub(crate) async fn a_part_that_fails_ends_the_upload_and_removes_its_parts() {
     for part in 0..3 {
         let faults = Faults {
             part: Some((part, io::ErrorKind::ConnectionReset)),
@@ -338,7 +335,7 @@ pub async fn a_part_that_fails_ends_the_upload_and_removes_its_parts() {
     }
 }
 
-pub async fn an_upload_that_cannot_be_completed_removes_its_parts() {
+pub(crate) async fn an_upload_that_cannot_be_completed_removes_its_parts() {
     let faults = Faults {
         complete: true,
         ..Faults::default()
@@ -346,7 +343,7 @@ pub async fn an_upload_that_cannot_be_completed_removes_its_parts() {
     fails(faults, Kind::Storage).await;
 }
 
-pub async fn a_full_store_is_a_full_disk() {
+pub(crate) async fn a_full_store_is_a_full_disk() {
     for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
         let faults = Faults {
             part: Some((1, kind)),
@@ -356,7 +353,7 @@ pub async fn a_full_store_is_a_full_disk() {
     }
 }
 
-pub async fn a_fetch_that_is_dropped_removes_its_parts() {
+pub(crate) async fn a_fetch_that_is_dropped_removes_its_parts() {
     let file = video(20_000_000, 1);
     let server = Server::start(move |_| {
         vec![
@@ -380,7 +377,7 @@ pub async fn a_fetch_that_is_dropped_removes_its_parts() {
     .await;
 }
 
-pub async fn an_upload_begun_anew_removes_its_first_parts() {
+pub(crate) async fn an_upload_begun_anew_removes_its_first_parts() {
     let (old, new) = (video(20_000_000, 1), video(20_000_000, 2));
     let expected = new.clone();
     let server = Server::start(move |request| match request.number {
@@ -405,7 +402,7 @@ pub async fn an_upload_begun_anew_removes_its_first_parts() {
     );
 }
 
-pub async fn a_local_file_system_is_a_store_too() {
+pub(crate) async fn a_local_file_system_is_a_store_too() {
     for length in [1000, 20_000_000] {
         let file = video(length, 1);
         let served = file.clone();

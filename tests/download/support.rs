@@ -14,7 +14,7 @@ use tower_callback::{
 use crate::server::{SIGNATURE, Server, resolve};
 
 /// Goes to the servers of these tests, and tries again soon.
-pub fn relaxed(builder: DownloaderBuilder) -> DownloaderBuilder {
+pub(crate) fn relaxed(builder: DownloaderBuilder) -> DownloaderBuilder {
     let retry = RetryPolicy::default()
         .with_first_delay(Duration::from_millis(1))
         .with_max_delay(Duration::from_millis(4))
@@ -30,25 +30,25 @@ pub fn relaxed(builder: DownloaderBuilder) -> DownloaderBuilder {
 }
 
 /// The same, and does not try again.
-pub fn impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
+pub(crate) fn impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
     relaxed(builder).with_retry(RetryPolicy::default().with_total(Duration::ZERO))
 }
 
-pub fn into_directory(directory: &Path) -> Downloader {
+pub(crate) fn into_directory(directory: &Path) -> Downloader {
     relaxed(Downloader::in_directory(directory))
         .build()
         .unwrap()
 }
 
-pub fn into_store(store: Arc<dyn ObjectStore>) -> Downloader {
+pub(crate) fn into_store(store: Arc<dyn ObjectStore>) -> Downloader {
     relaxed(Downloader::in_store(store)).build().unwrap()
 }
 
-pub fn digest(bytes: &[u8]) -> Digest {
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::from(<[u8; 32]>::from(Sha256::digest(bytes)))
 }
 
-pub fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
@@ -61,17 +61,17 @@ pub fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Fetches `task` and fails, and nothing is left of it.
-pub async fn fails(server: &Server, kind: Kind) -> DownloadError {
+pub(crate) async fn fails(server: &Server, kind: Kind) -> DownloadError {
     fails_at(&server.url(), kind).await
 }
 
-pub async fn fails_at(url: &str, kind: Kind) -> DownloadError {
+pub(crate) async fn fails_at(url: &str, kind: Kind) -> DownloadError {
     let directory = tempfile::tempdir().unwrap();
     let downloader = impatient(Downloader::in_directory(directory.path()));
     fails_with(&downloader.build().unwrap(), directory.path(), url, kind).await
 }
 
-pub async fn fails_with(
+pub(crate) async fn fails_with(
     downloader: &Downloader,
     directory: &Path,
     url: &str,
@@ -92,7 +92,7 @@ pub async fn fails_with(
 }
 
 /// The texts of an error and all its sources.
-pub fn error_text(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -103,7 +103,7 @@ pub fn error_text(error: &dyn std::error::Error) -> String {
 }
 
 /// Fetches `task`, and it is this file.
-pub async fn succeeds(server: &Server, file: &[u8]) -> Video {
+pub(crate) async fn succeeds(server: &Server, file: &[u8]) -> Video {
     let directory = tempfile::tempdir().unwrap();
     let downloader = into_directory(directory.path());
     let video = downloader.fetch("task", server.url()).await.unwrap();
@@ -118,7 +118,7 @@ pub async fn succeeds(server: &Server, file: &[u8]) -> Video {
 }
 
 /// Waits until something is so.
-pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let patience = Duration::from_secs(60);
     let waiting = async {
         while !is_so() {
