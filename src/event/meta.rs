@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// How an event came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,10 @@ pub(crate) struct Meta {
     /// Why the callback is in quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Of a callback in quarantine, the hash of the id that the proof had signed: the id itself may
+    /// be as long as a body, and only has to be recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject_sha256: Option<String>,
 }
 
 impl Meta {
@@ -67,7 +73,29 @@ impl Meta {
                 .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))
                 .collect(),
             reason: None,
+            subject_sha256: None,
         }
+    }
+
+    /// Of a callback that goes into quarantine: why, and the id that its proof had signed.
+    pub(crate) fn quarantined(mut self, reason: String, signed: Option<&str>) -> Self {
+        self.reason = Some(reason);
+        self.subject_sha256 = signed.map(subject_hash);
+        self
+    }
+
+    /// Whether an event with this subject is one that the proof stood for.
+    pub(crate) fn is_about(&self, subject: Option<&str>) -> bool {
+        self.subject_sha256.is_none() || self.subject_sha256 == subject.map(subject_hash)
+    }
+
+    /// As it would have been for a callback that could be read, with these headers.
+    pub(crate) fn out_of_quarantine(self, headers: &HeaderMap) -> Self {
+        let mut meta = Self::new(self.arrived(), headers);
+        meta.source = self.source;
+        meta.correlation = self.correlation;
+        meta.labels = self.labels;
+        meta
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -104,6 +132,11 @@ impl Meta {
 /// sees the very same view.
 pub(crate) fn stored_precision(arrived: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis(arrived))
+}
+
+fn subject_hash(subject: &str) -> String {
+    let hash = Sha256::digest(subject);
+    BASE64_URL_SAFE_NO_PAD.encode(hash)
 }
 
 fn millis(time: SystemTime) -> u64 {

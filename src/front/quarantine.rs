@@ -25,12 +25,12 @@ impl Endpoint {
         if matches!(self.sink, Sink::Accept(_)) {
             return unread;
         }
-        let key = quarantine_key(&body, &listed);
+        let signed = verified.subject();
+        let key = quarantine_key(&body, &listed, signed);
         let headers = headers_of_interest(listed, &receipt.head.headers);
-        let mut meta = meta(receipt, verified, &headers);
         let word = || unread.disposition.as_str().to_owned();
         let reason = unread.reason.clone().unwrap_or_else(word);
-        meta.reason = Some(reason.clone());
+        let meta = meta(receipt, verified, &headers).quarantined(reason.clone(), signed);
         let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
         let kept = self.insert(receipt, record).await;
         match kept.disposition {
@@ -75,13 +75,18 @@ fn headers_of_interest(mut kept: HeaderMap, all: &HeaderMap) -> HeaderMap {
 }
 
 /// Callbacks that nobody could read are the same if their bodies are, and the headers that the event
-/// is read from: an id may stand there.
-fn quarantine_key(body: &[u8], headers: &HeaderMap) -> Vec<u8> {
+/// is read from: an id may stand there. So may one in the proof: whoever sends the body of another
+/// one's callback under his own proof must not take its place.
+fn quarantine_key(body: &[u8], headers: &HeaderMap, signed: Option<&str>) -> Vec<u8> {
     let body = Sha256::digest(body);
-    if headers.is_empty() {
+    if headers.is_empty() && signed.is_none() {
         return body.to_vec();
     }
     let mut whole = Sha256::new_with_prefix(body);
+    if let Some(signed) = signed {
+        // No header has this name.
+        whole.update(Sha256::digest([b" subject ", signed.as_bytes()].concat()));
+    }
     for (name, value) in headers {
         for part in [name.as_str().as_bytes(), value.as_bytes()] {
             whole.update((part.len() as u64).to_be_bytes());

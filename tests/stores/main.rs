@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod broken;
+mod child;
+mod clock;
 mod flaws;
+mod flaws_of_calls;
+mod flaws_of_completion;
+mod flaws_of_inspect;
 mod memory;
 mod own;
 #[cfg(feature = "sqlite")]
@@ -17,6 +22,9 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
+    if let Some(place) = child::given() {
+        return child::run(&place);
+    }
     broken::hush_expected_panics();
     let trials = [
         memory::trials(),
@@ -25,6 +33,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "sqlite")]
         spooled::trials(),
         own::trials(),
+        clock::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

@@ -14,15 +14,22 @@ use tower_callback::{
 
 use crate::suite;
 
-const LACKS: &[Need] = &[Need::Durability, Need::Replicas];
+/// Nobody outside of its process can reach it.
+const LACKS: &[Need] = &[
+    Need::Durability,
+    Need::Replicas,
+    Need::Processes,
+    Need::WrongClocks,
+    Need::Connection,
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        suite::of("memory", LACKS, || Ok(Memory)),
-        suite::of("memory on real time", LACKS, || Ok(Unturned)),
-        suite::of("memory behind an `Arc`", LACKS, || Ok(Shared)),
+        suite::inspected("memory", LACKS, || Ok(Memory)),
+        suite::inspected("memory on real time", LACKS, || Ok(Unturned)),
+        suite::inspected("memory behind an `Arc`", LACKS, || Ok(Shared)),
         suite::of("memory behind `AnyStore`", LACKS, || Ok(Erased)),
-        suite::of("memory that is recorded", LACKS, || Ok(Recorded)),
+        suite::inspected("memory that is recorded", LACKS, || Ok(Recorded)),
     ]
     .into_iter()
     .flatten()
