@@ -242,7 +242,7 @@ impl DownloaderBuilder {
             .user_agent(concat!("tower-callback/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {
-                BuildError::new("build", format!("no TLS: {}", crate::worker::chain(&error)))
+                BuildError::new("build", format!("no TLS: {}", crate::error::chain(&error)))
             })?;
         Ok(Downloader(Arc::new(Shared {
             place,

@@ -216,7 +216,7 @@ impl StdError for DownloadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::{HandlerError, chain};
+    use crate::{error::chain, worker::HandlerError};
 
     #[test]
     fn an_error_tells_the_worker_whether_to_try_again() {
