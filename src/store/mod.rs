@@ -10,13 +10,21 @@
 //! [`Inbox`] and [`Store`] whose clauses `testing::conformance` (feature `testing`) checks.
 
 mod commit;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod complete_error;
 mod erased;
 mod error;
 mod forward;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod hash;
 mod ids;
 pub mod inspect;
 mod lease;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod open_error;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -40,13 +48,20 @@ pub use self::{
 pub(crate) use self::commit::Committer;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::forward::forward;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use self::redis::{
     DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
 };
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{
-    CompleteError, CompleteErrorKind, OpenError, OpenErrorKind, SqliteOptions, SqliteStore,
+pub use self::sqlite::{SqliteOptions, SqliteStore};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::{
+    complete_error::{CompleteError, CompleteErrorKind},
+    open_error::{OpenError, OpenErrorKind},
 };
 
 use std::time::Duration;

@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod complete;
+mod faults;
+mod migrations;
+mod plans;
 mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod support;
+mod wake;
 
 use std::process::ExitCode;
 
@@ -13,7 +19,14 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use servers::{cannot_run, postgres::missing};
 
 fn main() -> ExitCode {
-    let trials = [server::trials()];
+    let trials = [
+        server::trials(),
+        migrations::trials(),
+        complete::trials(),
+        faults::trials(),
+        plans::trials(),
+        wake::trials(),
+    ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

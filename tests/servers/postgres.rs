@@ -157,6 +157,11 @@ impl Postgres {
         options(self.address(), database)
     }
 
+    /// The URL of a database of this name.
+    pub fn url(&self, database: &str) -> String {
+        url(self.address(), database)
+    }
+
     /// A database of its own, and its name.
     pub async fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
@@ -235,6 +240,11 @@ pub fn options(address: SocketAddr, database: &str) -> PgConnectOptions {
         .username("postgres")
         .password("unused")
         .database(database)
+}
+
+/// The URL of a database of this name at an address.
+pub fn url(address: SocketAddr, database: &str) -> String {
+    format!("postgres://postgres:unused@{address}/{database}")
 }
 
 /// A PgBouncer in transaction mode.

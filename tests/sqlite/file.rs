@@ -149,7 +149,7 @@ async fn a_process_does_not_write_to_tables_that_another_one_migrated_meanwhile(
         assert_eq!(error.kind(), CompleteErrorKind::Database);
         tx.rollback().await.unwrap();
 
-        set_version(&place, 1).await;
+        set_version(&place, 2).await;
         let counts = store.counts(&events()).await.unwrap();
         assert_eq!((counts.pending, counts.leased, counts.done), (1, 1, 1));
         settle(&store, leased, Action::Done).await;

@@ -6,4 +6,5 @@ mod cancelled;
 mod complete;
 mod faults;
 mod file;
+mod migration;
 mod support;

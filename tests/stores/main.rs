@@ -6,9 +6,11 @@ mod broken;
 mod flaws;
 mod flaws_of_inspect;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 #[cfg(feature = "sqlite")]
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         sqlite::trials(),
         #[cfg(feature = "redis")]
         redis::trials(),
+        #[cfg(feature = "postgres")]
+        postgres::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

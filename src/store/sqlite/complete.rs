@@ -1,67 +1,9 @@
 //! Done, inside a transaction of the user's.
 
-use std::{error::Error as StdError, fmt};
-
 use sqlx::{Row, SqliteConnection, query};
 
 use super::{clock, rows, schema};
-use crate::{BoxError, store::Lease};
-
-/// Why a lease cannot be completed. Roll the transaction back.
-#[derive(Debug)]
-pub struct CompleteError {
-    kind: CompleteErrorKind,
-    source: Option<BoxError>,
-}
-
-/// Why a lease cannot be completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CompleteErrorKind {
-    /// The lease is not ours any more: it expired and somebody else has the record, or it is settled.
-    Lost,
-    /// This very lease was completed before, in a transaction that was committed: what is repeated
-    /// now is done already. A lease that was settled without one is lost.
-    Completed,
-    /// The database failed, or the tables are not in it.
-    Database,
-}
-
-impl CompleteError {
-    /// Why.
-    pub fn kind(&self) -> CompleteErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for CompleteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            CompleteErrorKind::Lost => "the lease was lost",
-            CompleteErrorKind::Completed => "the lease was completed before",
-            CompleteErrorKind::Database => "the lease cannot be completed in this database",
-        })
-    }
-}
-
-impl StdError for CompleteError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-impl CompleteError {
-    fn new(kind: CompleteErrorKind) -> Self {
-        Self { kind, source: None }
-    }
-
-    fn database(error: sqlx::Error) -> Self {
-        Self {
-            kind: CompleteErrorKind::Database,
-            source: Some(error.into()),
-        }
-    }
-}
+use crate::store::{CompleteError, CompleteErrorKind, Lease};
 
 /// Written first: if it was cut off after this, and committed all the same, the record is still
 /// leased, and its settlement replaces the row.

@@ -22,11 +22,7 @@ mod schema;
 mod settings;
 mod settle;
 
-pub use self::{
-    complete::{CompleteError, CompleteErrorKind},
-    open_error::{OpenError, OpenErrorKind},
-    options::SqliteOptions,
-};
+pub use self::options::SqliteOptions;
 
 use std::{
     collections::HashMap,
@@ -38,10 +34,14 @@ use std::{
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use self::{clock::StoreClock, connections::Connections};
+use self::{
+    clock::StoreClock,
+    connections::Connections,
+    open_error::{OpenError, OpenErrorKind},
+};
 use super::{
-    Durability, Found, Inbox, Inserted, Lease, Leased, NewRecord, Purged, Queue, RecordId,
-    Retention, Settled, Settlement, Store, StoreError,
+    CompleteError, Durability, Found, Inbox, Inserted, Lease, Leased, NewRecord, Purged, Queue,
+    RecordId, Retention, Settled, Settlement, Store, StoreError,
     inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 

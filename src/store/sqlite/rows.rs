@@ -2,10 +2,10 @@
 
 use std::{array::TryFromSliceError, fmt::Write as _, sync::Arc};
 
-use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
 
-use crate::store::{LeaseToken, Queue, RecordId, State};
+pub(super) use crate::store::hash::{KeyHash, digest, key_hash};
+use crate::store::{LeaseToken, RecordId, State};
 
 pub(super) const PENDING: i64 = 0;
 pub(super) const LEASED: i64 = 1;
@@ -24,34 +24,6 @@ pub(super) fn state(code: i64, lease_until: Option<i64>, now: i64) -> State {
         DONE => State::Done,
         _ => State::Pending,
     }
-}
-
-/// A key as the tables hold it.
-pub(super) type KeyHash = [u8; 16];
-
-/// SHA-256, cut to 128 bits, over the length-prefixed parts: no two lists of parts are the same bytes.
-pub(super) fn key_hash(queue: &Queue, key: &[u8]) -> KeyHash {
-    let mut hash = Sha256::new();
-    for part in [
-        queue.endpoint().as_bytes(),
-        queue.kind().as_str().as_bytes(),
-        key,
-    ] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    }
-    first(&hash.finalize())
-}
-
-/// An 8-byte digest of a body.
-pub(super) fn digest(body: &[u8]) -> i64 {
-    i64::from_be_bytes(first(&Sha256::digest(body)))
-}
-
-fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut first = [0; N];
-    first.copy_from_slice(&bytes[..N]);
-    first
 }
 
 /// Half of a token is random, the other half is the beginning of the key's hash, by which its row
@@ -142,14 +114,6 @@ impl RowsSql {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_two_queues_and_keys_share_a_hash_input() {
-        let a = key_hash(&Queue::events("a"), b"b:c");
-        let b = key_hash(&Queue::events("a:b"), b"c");
-        let c = key_hash(&Queue::tracked("a"), b"b:c");
-        assert!(a != b && a != c && b != c);
-    }
 
     #[test]
     fn a_list_is_filled_up_to_a_power_of_two() {

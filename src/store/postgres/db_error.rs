@@ -1,0 +1,51 @@
+//! What an error of the database means for the store.
+
+use crate::store::{OpenError, OpenErrorKind, StoreError};
+
+/// Two of all keys have the same hash, and both are there: the second can never be stored.
+pub(super) fn collision() -> StoreError {
+    StoreError::rejected("two keys have the same hash")
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Only what can never be stored is rejected: values that the server does not take (class 22) and what is
+/// beyond its limits (class 54). Everything else may be better next time: a lost connection, an
+/// exhausted pool, a server that is shut down or was just made a standby (57P0x, 25006), a
+/// conflict (40001, 40P01), a full disk, and even missing tables, once somebody has made them.
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+    match code(&error) {
+        Some(code) if code.starts_with("22") || code.starts_with("54") => {
+            StoreError::rejected(error)
+        }
+        // What a pooler in transaction mode makes of prepared statements that were meant for another
+        // connection.
+        Some(code) if code == "26000" || code == "42P05" => StoreError::unavailable(format!(
+            "a prepared statement is not where it was prepared ({code}): there is a pooler between \
+             the store and the server, see `PostgresOptions::with_prepared_statements`"
+        )),
+        _ => StoreError::unavailable(error),
+    }
+}
+
+/// The same when the store is opened.
+pub(super) fn open_error(error: sqlx::Error) -> OpenError {
+    // What stands there may be taken from the URL, which holds a password.
+    if let sqlx::Error::Configuration(_) = error {
+        return OpenError::new(
+            OpenErrorKind::Invalid,
+            "the URL is none of a PostgreSQL server",
+        );
+    }
+    // What our own functions raise when the server cannot keep the promise.
+    if code(&error).as_deref() == Some("55000") {
+        let detail = error
+            .as_database_error()
+            .map(|error| error.message().to_owned())
+            .unwrap_or_default();
+        return OpenError::new(OpenErrorKind::NotDurable, detail);
+    }
+    OpenError::io("the PostgreSQL server cannot be used", error)
+}
