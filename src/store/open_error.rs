@@ -25,7 +25,7 @@ pub enum OpenErrorKind {
     /// What makes a commit durable cannot be had. SQLite: the write-ahead log and
     /// `synchronous=FULL`; a database in memory is the usual reason. Postgres: the server runs with
     /// `fsync=off`, or without the synchronous standby that was
-    /// [required](super::PostgresOptions::require_sync_standby).
+    /// required (`PostgresOptions::require_sync_standby`).
     NotDurable,
     /// SQLite: somebody holds the file's lock.
     Locked,
