@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, query};
 use tower_callback::store::Store;
 
 use crate::{
-    support::{MINUTE, Place, events, number, put, record, run},
+    support::{MINUTE, Place, events, put, record, run},
     trial,
 };
 
