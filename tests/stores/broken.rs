@@ -1,8 +1,14 @@
 //! Stores with one flaw each, and the clause that catches it.
 
-use std::{any::Any, cell::Cell, collections::HashSet};
+use std::{
+    any::Any,
+    cell::Cell,
+    collections::{BTreeSet, HashSet},
+};
 
-use tower_callback::testing::conformance::{Clause, Outcome, clauses, inspect_clauses};
+use tower_callback::testing::conformance::{
+    Clause, Outcome, clauses, complete_clauses, inspect_clauses,
+};
 
 use libtest_mimic::Trial;
 
@@ -51,79 +57,128 @@ fn panic_of(clause: &str, flaw: Flaw) -> Result<Outcome, String> {
     })
 }
 
+/// What a clause of the suite is about: the numbers of the [contract](PROMISES).
 macro_rules! caught {
-    ($($clause:ident: $($flaw:ident),+;)*) => {
-        const CAUGHT: &[(&str, &[Flaw])] = &[$((stringify!($clause), &[$(Flaw::$flaw),+])),*];
+    ($($number:literal $clause:ident: $($flaw:ident),+;)*) => {
+        const CAUGHT: &[(usize, &str, &[Flaw])] = &[
+            $(($number, stringify!($clause), &[$(Flaw::$flaw),+])),*
+        ];
     };
 }
 
+/// The contract of a store, in short; the last one is for operators.
+const PROMISES: [&str; 23] = [
+    "the same id again is fresh, another id is a duplicate",
+    "cut after the commit, the retry is acknowledged",
+    "a duplicate waits for the first copy to be durable",
+    "a bad record does not fail its neighbours",
+    "a higher rank upgrades, a lower one is ignored",
+    "queues are isolated",
+    "tokens never recur",
+    "expired settles, leased again is stale, a repeat is applied",
+    "a mixed batch is settled item by item",
+    "batches in opposite order do not deadlock",
+    "a held row does not block heartbeats and inserts",
+    "an attempt is durable at the lease",
+    "the caller's clock changes nothing",
+    "a full store settles, finds and purges",
+    "a purge counts from settlement and takes nothing pending",
+    "disown frees the key",
+    "leases are in due order",
+    "an empty lease over many future records is empty",
+    "find agrees with what was answered",
+    "a completion is as good as its transaction",
+    "a kill between any two calls is survived",
+    "large bodies, hostile keys, many records and connections",
+    "operators see and tell what is so",
+];
+
 caught! {
-    the_same_id_again_is_fresh_and_another_id_is_a_duplicate:
+    1 the_same_id_again_is_fresh_and_another_id_is_a_duplicate:
         SameIdIsADuplicate, DuplicatesAreFresh, RepeatsRevive, DiffersIsNotTold;
-    a_repeat_within_one_batch_is_a_duplicate: BatchForgetsItself;
-    each_record_of_a_batch_is_answered_in_order: AnswersInReverse;
-    queues_share_nothing: KeysAreJoined, KeysAreCollated;
-    quarantine_is_never_leased: QuarantineIsLeased;
-    a_full_store_refuses_only_new_records: FullForgetsDuplicates, FullCannotSettle;
-    find_agrees_with_what_was_answered: FindForgetsTheToken, FindSaysDoneEarly;
-    large_bodies_and_hostile_keys_come_back_byte_for_byte: KeysAreText, BodiesAreCut;
-    a_higher_rank_replaces_what_is_pending: UpgradeKeepsAttempts;
-    a_higher_rank_revives_what_is_done_or_dead: UpgradeLeavesWhatIsSettled;
-    a_lower_rank_changes_nothing: LastOneWins;
-    an_upgrade_while_leased_is_due_when_the_lease_ends:
+    1 a_repeat_within_one_batch_is_a_duplicate: BatchForgetsItself;
+    2 a_call_that_lost_its_connection_is_repeated:
+        LostAnswersAreRejected, NeverConnectsAgain, RetriesUnderNewIds, RepeatsAreStale;
+    3 a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
+    4 a_bad_record_does_not_fail_its_neighbours:
+        BadRecordsAreUnavailable, RejectedBatchesAreRemembered;
+    4 each_record_of_a_batch_is_answered_in_order: AnswersInReverse;
+    5 a_higher_rank_replaces_what_is_pending: UpgradeKeepsAttempts;
+    5 a_higher_rank_revives_what_is_done_or_dead: UpgradeLeavesWhatIsSettled;
+    5 a_lower_rank_changes_nothing: LastOneWins;
+    5 an_upgrade_while_leased_is_due_when_the_lease_ends:
         UpgradeIsDueAtOnce, SettlementEndsNewerContent;
-    an_upgrade_while_leased_keeps_its_delay: UpgradeForgetsItsDelay;
-    a_late_settlement_does_not_end_newer_content: SettlementEndsNewerContent;
-    tokens_never_recur: TokenIsTheRecord;
-    a_record_is_leased_to_one_caller: LeaseIsOnlyALook;
-    an_attempt_counts_at_the_lease_and_a_release_gives_it_back: ReleaseCounts;
-    an_expired_lease_is_counted: ExpiryIsNotCounted;
-    a_suspect_is_leased_alone: SuspectsComeTogether;
-    extending_keeps_a_lease: ExtendIsIgnored;
-    leases_are_in_order_of_due_time_then_sequence: NewestFirst;
-    a_failing_backlog_does_not_starve_new_work: OldestFirst;
-    a_lease_over_future_records_is_empty: DelaysAreForgotten;
-    only_durations_cross_the_border: AgeIsATimeOfDay;
-    an_expired_lease_that_nobody_took_still_settles: ExpiredIsStale;
-    a_lease_that_was_taken_over_is_stale: FencingIsIgnored, TokenIsTheRecord;
-    a_repeated_settlement_is_applied: RepeatsAreStale;
-    a_mixed_batch_settles_item_by_item: OneStaleSpoilsAll;
-    disown_frees_the_key: DisownIsDone;
-    purge_counts_from_settlement: PurgeCountsFromInsert;
-    purge_never_takes_what_is_pending: PurgeTakesPending;
-    purge_forgets_bodies_keys_and_dead_letters_each_by_its_own_age: BodiesAreKept;
-    purge_and_a_duplicate_race_safely: PurgeTakesPending, PurgeReadsThenDeletes;
-    concurrent_inserts_of_one_key_make_one_record: ChecksThenActs;
-    batches_in_opposite_order_do_not_deadlock: LocksInOrderOfTheBatch;
-    inserting_and_extending_go_on_while_others_lease_and_settle: ExtendIsBusy;
-    many_callers_lose_nothing_and_double_nothing: LosesSome, LeasesSomeTwice;
-    a_dropped_call_leaves_the_store_whole: InsertsInTwoSteps;
-    what_was_acknowledged_survives_reopening: ReopensEmpty;
-    leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
-    a_duplicate_of_a_dropped_insert_survives_reopening: AnswersForWhatIsOnItsWay, ReopensEmpty;
-    counts_agree_with_what_was_answered: ExpiredCountsAsLeased, LaterCountsAsDue;
-    queues_are_told_in_order: QueuesAreTwice;
-    a_list_tells_each_record_once_and_in_order: ListsAllQueues, ListsOldestFirst;
-    a_list_is_stable_while_others_are_at_work: PagesAreNumbered;
-    a_cursor_of_nobody_is_rejected: CursorsAreTrusted;
-    a_look_tells_everything_that_is_known: LooksElsewhere, BodiesAreNotLookedAt;
-    the_newest_failures_are_remembered:
+    5 an_upgrade_while_leased_keeps_its_delay: UpgradeForgetsItsDelay;
+    5 a_late_settlement_does_not_end_newer_content: SettlementEndsNewerContent;
+    6 queues_share_nothing: KeysAreJoined, KeysAreCollated;
+    6 quarantine_is_never_leased: QuarantineIsLeased;
+    7 tokens_never_recur: TokenIsTheRecord;
+    7 tokens_of_stores_with_one_history_differ: TokensAreCounted;
+    7 tokens_never_recur_in_another_process: TokensAreCounted;
+    7 leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
+    8 an_expired_lease_that_nobody_took_still_settles: ExpiredIsStale;
+    8 a_lease_that_was_taken_over_is_stale: FencingIsIgnored, TokenIsTheRecord;
+    8 a_repeated_settlement_is_applied: RepeatsAreStale;
+    9 a_mixed_batch_settles_item_by_item: OneStaleSpoilsAll;
+    10 batches_in_opposite_order_do_not_deadlock: LocksInOrderOfTheBatch;
+    11 an_open_transaction_holds_up_nobody_else: HeldRowsAreWaitedFor, HeldRowsAreIgnored;
+    11 inserting_and_extending_go_on_while_others_lease_and_settle: ExtendIsBusy;
+    12 an_attempt_counts_at_the_lease_and_a_release_gives_it_back: ReleaseCounts;
+    12 an_expired_lease_is_counted: ExpiryIsNotCounted;
+    12 a_suspect_is_leased_alone: SuspectsComeTogether;
+    12 a_record_is_leased_to_one_caller: LeaseIsOnlyALook;
+    12 extending_keeps_a_lease: ExtendIsIgnored;
+    13 a_callers_wrong_clock_changes_nothing: CallersClockCounts;
+    13 only_durations_cross_the_border: AgeIsATimeOfDay;
+    14 a_full_store_refuses_only_new_records: FullForgetsDuplicates, FullCannotSettle;
+    15 purge_counts_from_settlement: PurgeCountsFromInsert;
+    15 purge_never_takes_what_is_pending: PurgeTakesPending;
+    15 purge_forgets_bodies_keys_and_dead_letters_each_by_its_own_age: BodiesAreKept;
+    15 purge_and_a_duplicate_race_safely: PurgeTakesPending, PurgeReadsThenDeletes;
+    16 disown_frees_the_key: DisownIsDone;
+    17 leases_are_in_order_of_due_time_then_sequence: NewestFirst;
+    17 a_failing_backlog_does_not_starve_new_work: OldestFirst;
+    18 a_lease_over_future_records_is_empty: DelaysAreForgotten;
+    19 find_agrees_with_what_was_answered: FindForgetsTheToken, FindSaysDoneEarly;
+    20 a_completion_is_as_good_as_its_transaction: CompletesAtOnce;
+    20 an_ambiguous_commit_is_told: CompletesTwice;
+    20 a_frozen_worker_completes_nothing: CompletesWhatIsLost;
+    21 what_was_acknowledged_survives_reopening: ReopensEmpty;
+    21 what_a_killed_process_was_answered_stands:
+        AnswersBeforeItWrites, LeasesEndWithTheProcess, EachReplicaIsAlone;
+    21 a_process_killed_in_a_call_made_it_or_did_not: WritesInTwoSteps;
+    21 a_dropped_call_leaves_the_store_whole: InsertsInTwoSteps;
+    22 large_bodies_and_hostile_keys_come_back_byte_for_byte: KeysAreText, BodiesAreCut;
+    22 concurrent_inserts_of_one_key_make_one_record: ChecksThenActs;
+    22 many_callers_lose_nothing_and_double_nothing: LosesSome, LeasesSomeTwice;
+    22 replicas_share_what_they_know: EachReplicaIsAlone;
+    22 many_replicas_lose_nothing_and_double_nothing: LosesSome, LeasesSomeTwice, ChecksThenActs;
+    22 many_processes_lose_nothing_and_double_nothing: LosesSome, LeasesSomeTwice;
+    23 counts_agree_with_what_was_answered: ExpiredCountsAsLeased, LaterCountsAsDue;
+    23 queues_are_told_in_order: QueuesAreTwice;
+    23 a_list_tells_each_record_once_and_in_order: ListsAllQueues, ListsOldestFirst;
+    23 a_list_is_stable_while_others_are_at_work: PagesAreNumbered;
+    23 a_cursor_of_nobody_is_rejected: CursorsAreTrusted;
+    23 a_look_tells_everything_that_is_known: LooksElsewhere, BodiesAreNotLookedAt;
+    23 the_newest_failures_are_remembered:
         FailuresAreForgotten, FailuresAreOldestFirst, FailuresSurviveUpgrades;
-    a_requeue_begins_again:
+    23 a_requeue_begins_again:
         RequeueKeepsAttempts, RequeueKeepsTokens, RequeueTakesLeased, RequeueIsInsert;
-    a_requeue_is_answered_item_by_item:
+    23 a_requeue_is_answered_item_by_item:
         RequeueAnswersInReverse, EveryRequeueApplies, RequeueTakesLeased;
-    many_operators_requeue_once: EveryRequeueApplies;
-    what_is_deleted_frees_its_key: DeletionIsALook, DeletionTakesLeased;
-    a_release_inserts_and_then_deletes: DeletionIsALook;
-    a_full_store_can_be_operated: RequeueIsInsert;
-    what_operators_did_survives_reopening: ReopensEmpty;
+    23 many_operators_requeue_once: EveryRequeueApplies;
+    23 what_is_deleted_frees_its_key: DeletionIsALook, DeletionTakesLeased;
+    23 a_release_inserts_and_then_deletes: DeletionIsALook;
+    23 a_full_store_can_be_operated: RequeueIsInsert;
+    23 what_operators_did_survives_reopening: ReopensEmpty;
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let caught = CAUGHT.iter().flat_map(|&(clause, flaws)| {
+    let caught = CAUGHT.iter().flat_map(|&(number, clause, flaws)| {
         flaws.iter().map(move |&flaw| {
-            let name = format!("broken stores::{flaw:?} is caught by {clause}");
+            let promise = PROMISES[number - 1];
+            let name =
+                format!("broken stores::{number:02} {promise}::{flaw:?} is caught by {clause}");
             Trial::test(name, move || {
                 is_caught(clause, flaw);
                 Ok(())
@@ -149,7 +204,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn all() -> Vec<Clause<Flawed>> {
-    clauses().into_iter().chain(inspect_clauses()).collect()
+    let of_all = clauses().into_iter().chain(inspect_clauses());
+    of_all.chain(complete_clauses()).collect()
 }
 
 fn is_caught(clause: &str, flaw: Flaw) {
@@ -163,7 +219,12 @@ fn is_caught(clause: &str, flaw: Flaw) {
 }
 
 fn every_clause_catches_a_broken_store() {
-    let caught: HashSet<_> = CAUGHT.iter().map(|(clause, _)| *clause).collect();
+    let numbers: BTreeSet<_> = CAUGHT.iter().map(|(number, ..)| *number).collect();
+    assert!(
+        numbers.into_iter().eq(1..=PROMISES.len()),
+        "a promise has no broken store"
+    );
+    let caught: HashSet<_> = CAUGHT.iter().map(|(_, clause, _)| *clause).collect();
     let known: HashSet<_> = all().iter().map(|clause| clause.name).collect();
     assert_eq!(caught, known);
 }

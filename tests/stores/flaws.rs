@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    slice,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -9,13 +10,13 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Mutex as AsyncMutex;
 use tower_callback::{
-    clock::{Clock, ManualClock},
+    clock::Clock,
     store::{
-        Action, Durability, Found, Inbox, Inserted, Lease, LeaseToken, Leased, MemoryStore,
-        NewRecord, Purged, Queue, QueueKind, RecordId, Retention, Settled, Settlement, State,
-        Store, StoreError, inspect::FailedAttempt,
+        Action, Found, Inbox, Inserted, Inspect, Lease, LeaseToken, Leased, MemoryStore, NewRecord,
+        Purged, Queue, QueueKind, RecordId, Retention, Settled, Settlement, State, Store,
+        StoreError, inspect::FailedAttempt,
     },
-    testing::conformance::Fixture,
+    testing::conformance::{Cut, Fixture, Process},
 };
 
 /// What is wrong with a store.
@@ -91,6 +92,22 @@ pub(crate) enum Flaw {
     EveryRequeueApplies,
     DeletionIsALook,
     DeletionTakesLeased,
+    BadRecordsAreUnavailable,
+    RejectedBatchesAreRemembered,
+    TokensAreCounted,
+    EachReplicaIsAlone,
+    AnswersBeforeItWrites,
+    LeasesEndWithTheProcess,
+    WritesInTwoSteps,
+    CallersClockCounts,
+    LostAnswersAreRejected,
+    NeverConnectsAgain,
+    RetriesUnderNewIds,
+    CompletesAtOnce,
+    CompletesTwice,
+    CompletesWhatIsLost,
+    HeldRowsAreWaitedFor,
+    HeldRowsAreIgnored,
 }
 
 pub(crate) struct Flawed(pub(super) Flaw);
@@ -118,23 +135,52 @@ impl Fixture for Flawed {
         }
         Some(match self.0 {
             Flaw::ReopensEmpty => self.open().await,
-            flaw => FlawedStore::new(flaw, store.store),
+            flaw => FlawedStore::new(flaw, store.store.clone()),
         })
+    }
+
+    async fn open_again(&self, store: &FlawedStore) -> Option<FlawedStore> {
+        Some(match self.0 {
+            Flaw::EachReplicaIsAlone => self.open().await,
+            flaw => FlawedStore::new(flaw, store.store.clone()),
+        })
+    }
+
+    async fn process(&self, store: &FlawedStore, days_off: i64) -> Option<Process> {
+        let mut there = self.open_again(store).await?;
+        there.days_off = days_off;
+        there.is_process = true;
+        Some(Process::pretend(there))
+    }
+
+    async fn cut(&self, store: &FlawedStore, when: Option<Cut>) -> bool {
+        store.notes().cut = when;
+        true
     }
 }
 
+/// Clones are the same store.
+#[derive(Clone)]
 pub(crate) struct FlawedStore {
     pub(crate) flaw: Flaw,
     pub(crate) store: MemoryStore,
-    notes: Mutex<Notes>,
+    notes: Arc<Mutex<Notes>>,
+    pub(crate) days_off: i64,
+    pub(crate) is_process: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct Notes {
+    pub(crate) cut: Option<Cut>,
+    pub(crate) cut_before: bool,
+    pub(crate) unwritten: Vec<NewRecord>,
+    pub(crate) held: HashSet<Bytes>,
+    pub(crate) completed: HashSet<LeaseToken>,
+    tokens: u64,
     inserts: usize,
-    ids: HashSet<RecordId>,
+    pub(crate) ids: HashSet<RecordId>,
     attempts: HashMap<Bytes, u32>,
-    keys: HashMap<LeaseToken, Bytes>,
+    pub(crate) keys: HashMap<LeaseToken, Bytes>,
     /// The last lease of a key.
     pub(crate) leases: HashMap<Bytes, Lease>,
     pub(crate) failures: HashMap<Bytes, Vec<FailedAttempt>>,
@@ -150,7 +196,9 @@ impl FlawedStore {
         Self {
             flaw,
             store,
-            notes: Mutex::default(),
+            notes: Arc::default(),
+            days_off: 0,
+            is_process: false,
         }
     }
 
@@ -200,6 +248,14 @@ impl FlawedStore {
             notes.first_insert.get_or_insert(self.elapsed());
             notes.ids.insert(record.id)
         };
+        let is_held = self.notes().held.contains(&record.key);
+        if is_held && known.as_ref().is_some_and(|known| known.rank < record.rank) {
+            match self.flaw {
+                Flaw::HeldRowsAreIgnored => {}
+                Flaw::HeldRowsAreWaitedFor => std::future::pending().await,
+                _ => return Inserted::Busy,
+            }
+        }
         match self.flaw {
             Flaw::BodiesAreCut => record.body.truncate(64 * 1024),
             Flaw::DelaysAreForgotten => record.due_in = Duration::ZERO,
@@ -242,6 +298,16 @@ impl FlawedStore {
                 let key = record.key.clone();
                 self.notes().on_their_way.insert(key, record.id);
                 tokio::task::yield_now().await;
+            }
+            Flaw::WritesInTwoSteps if known.is_none() && self.is_process => {
+                let mut half = record.clone();
+                half.id = RecordId::random();
+                self.store.insert(slice::from_ref(&half)).await.unwrap();
+                tokio::time::sleep(Duration::from_micros(500)).await;
+                self.store.delete(&half.queue, &[half.id]).await.unwrap();
+            }
+            Flaw::RejectedBatchesAreRemembered if !is_new && known.is_none() => {
+                return Inserted::Fresh;
             }
             Flaw::InsertsInTwoSteps => {
                 if !is_new {
@@ -300,7 +366,7 @@ impl FlawedStore {
         };
         let extends = matches!(settlement.action, Action::Extend { .. });
         match self.flaw {
-            Flaw::TokenIsTheRecord | Flaw::FencingIsIgnored => {
+            Flaw::TokenIsTheRecord | Flaw::FencingIsIgnored | Flaw::TokensAreCounted => {
                 if let Some(last) = &last {
                     settlement.lease = last.clone();
                 }
@@ -313,6 +379,9 @@ impl FlawedStore {
             }
             Flaw::DisownIsDone if settlement.action == Action::Disown => {
                 settlement.action = Action::Done;
+            }
+            _ if extends && key.is_some_and(|key| self.notes().held.contains(&key)) => {
+                return Settled::Busy;
             }
             Flaw::ExtendIsIgnored if extends => return Settled::Applied,
             Flaw::ExtendIsBusy if extends && self.notes().leases.len() > 1 => {
@@ -349,12 +418,11 @@ impl FlawedStore {
     }
 }
 
-impl Inbox for FlawedStore {
-    fn durability(&self) -> Durability {
-        Durability::Durable
-    }
-
-    async fn insert(&self, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
+impl FlawedStore {
+    pub(crate) async fn insert_there(
+        &self,
+        records: &[NewRecord],
+    ) -> Result<Vec<Inserted>, StoreError> {
         let mut held = Vec::new();
         if self.has(Flaw::LocksInOrderOfTheBatch) {
             for record in records {
@@ -382,13 +450,7 @@ impl Inbox for FlawedStore {
         Ok(answers)
     }
 
-    fn manual_clock(&self) -> Option<&ManualClock> {
-        self.store.manual_clock()
-    }
-}
-
-impl Store for FlawedStore {
-    async fn lease(
+    pub(crate) async fn lease_there(
         &self,
         queue: &Queue,
         max: usize,
@@ -452,12 +514,19 @@ impl Store for FlawedStore {
             if self.has(Flaw::TokenIsTheRecord) {
                 leased.lease.token = LeaseToken::from_bytes(leased.lease.id.to_bytes());
             }
+            if self.has(Flaw::TokensAreCounted) {
+                notes.tokens += 1;
+                leased.lease.token = LeaseToken::from_bytes(u128::from(notes.tokens).to_be_bytes());
+            }
             notes.keys.insert(leased.lease.token, leased.key.clone());
         }
         Ok(leased)
     }
 
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+    pub(crate) async fn settle_there(
+        &self,
+        settlements: &[Settlement],
+    ) -> Result<Vec<Settled>, StoreError> {
         if self.has(Flaw::FullCannotSettle) && self.notes().full {
             return Err(StoreError::unavailable("no space left"));
         }
@@ -471,7 +540,11 @@ impl Store for FlawedStore {
         Ok(answers)
     }
 
-    async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
+    pub(crate) async fn find_there(
+        &self,
+        queue: &Queue,
+        key: &[u8],
+    ) -> Result<Option<Found>, StoreError> {
         let (queue, key) = self.place(queue, key);
         let mut found = self.store.find(&queue, &key).await?;
         if let Some(found) = &mut found {
@@ -486,7 +559,7 @@ impl Store for FlawedStore {
         Ok(found)
     }
 
-    async fn purge(&self, retention: &Retention) -> Result<Purged, StoreError> {
+    pub(crate) async fn purge_there(&self, retention: &Retention) -> Result<Purged, StoreError> {
         let mut retention = *retention;
         match self.flaw {
             Flaw::PurgeCountsFromInsert => {

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod broken;
+mod child;
+mod clock;
 mod flaws;
+mod flaws_of_calls;
+mod flaws_of_completion;
 mod flaws_of_inspect;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -20,6 +24,9 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
+    if let Some(place) = child::given() {
+        return child::run(&place);
+    }
     broken::hush_expected_panics();
     let trials = [
         memory::trials(),
@@ -27,6 +34,7 @@ fn main() -> ExitCode {
         sqlite::trials(),
         #[cfg(feature = "postgres")]
         postgres::trials(),
+        clock::trials(),
         broken::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

@@ -14,7 +14,14 @@ use tower_callback::{
 
 use crate::suite;
 
-const LACKS: &[Need] = &[Need::Durability, Need::Replicas];
+/// Nobody outside of its process can reach it.
+const LACKS: &[Need] = &[
+    Need::Durability,
+    Need::Replicas,
+    Need::Processes,
+    Need::WrongClocks,
+    Need::Connection,
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
     [

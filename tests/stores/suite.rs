@@ -1,9 +1,12 @@
 //! The suite as a list of tests, for each store.
 
+use crate::child;
 use libtest_mimic::{Completion, Failed, Trial};
 use tower_callback::{
     store::Inspect,
-    testing::conformance::{Clause, Fixture, Need, Outcome, clauses, inspect_clauses},
+    testing::conformance::{
+        Clause, Completes, Fixture, Need, Outcome, clauses, complete_clauses, inspect_clauses,
+    },
 };
 
 /// Whether a fixture can be made here, or what the machine lacks for it.
@@ -31,6 +34,15 @@ pub(crate) fn inspected<F: Fixture<Store: Inspect>>(
     of_clauses(store, clauses.collect(), lacks, make)
 }
 
+/// The clauses of `complete`, for a store that has it.
+pub(crate) fn completing<F: Completes>(
+    store: &str,
+    lacks: &'static [Need],
+    make: impl Fn() -> Made<F> + Clone + Send + 'static,
+) -> Vec<Trial> {
+    of_clauses(store, complete_clauses::<F>(), lacks, make)
+}
+
 fn of_clauses<F: Fixture>(
     store: &str,
     clauses: Vec<Clause<F>>,
@@ -52,6 +64,12 @@ fn trial<F: Fixture>(
     let name = format!("{store}::{}", clause.name);
     let lacking = clause.needs.filter(|need| lacks.contains(need));
     let trial = Trial::ignorable_test(name, move || {
+        if clause.needs == Some(Need::WrongClocks)
+            && lacking.is_none()
+            && let Some(reason) = child::missing_for_wrong_clocks()
+        {
+            return cannot_run(reason);
+        }
         let fixture = match make() {
             Ok(fixture) => fixture,
             Err(reason) => return cannot_run(reason),
@@ -77,7 +95,7 @@ fn trial<F: Fixture>(
 }
 
 /// Ignored on somebody's machine, failed where everything must be there.
-fn cannot_run(reason: String) -> Result<Completion, Failed> {
+pub(crate) fn cannot_run(reason: String) -> Result<Completion, Failed> {
     let must_have_all =
         std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
     if must_have_all {

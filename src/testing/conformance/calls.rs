@@ -5,7 +5,7 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::Fixture;
+use super::{Fixture, Process};
 use crate::store::{
     Action, Found, Inserted, Lease, Leased, NewRecord, Purged, Queue, Retention, Settled,
     Settlement, State, Store, StoreError,
@@ -80,6 +80,14 @@ impl<'f, F: Fixture> Probe<'f, F> {
         self.calls.clone()
     }
 
+    pub(super) fn fixture(&self) -> &'f F {
+        self.fixture
+    }
+
+    pub(super) async fn process(&self, days_off: i64) -> Option<Process> {
+        self.fixture.process(&self.store, days_off).await
+    }
+
     pub(super) async fn pass(&self, time: Duration) {
         self.fixture.pass(&self.store, time).await;
     }
@@ -114,6 +122,14 @@ impl<'f, F: Fixture> Probe<'f, F> {
 }
 
 impl<S: Store> Calls<S> {
+    /// The same clause, with another store.
+    pub(super) fn beside<T>(&self, store: T) -> Calls<T> {
+        Calls {
+            clause: self.clause,
+            store: Arc::new(store),
+        }
+    }
+
     #[track_caller]
     pub(super) fn broken(&self, what: impl fmt::Display) -> ! {
         panic!("{}: {what}", self.clause);

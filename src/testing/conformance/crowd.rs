@@ -188,7 +188,8 @@ pub async fn many_callers_lose_nothing_and_double_nothing<F: Fixture>(fixture: &
     Outcome::Kept
 }
 
-async fn drain<S: Store>(calls: &Calls<S>) -> Vec<bytes::Bytes> {
+/// Leases and settles until nothing is due. What was handled, by key.
+pub(super) async fn drain<S: Store>(calls: &Calls<S>) -> Vec<bytes::Bytes> {
     let mut handled = Vec::new();
     loop {
         let leased = calls.lease(&events(), 7, LONG).await;

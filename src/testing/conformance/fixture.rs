@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Outcome;
+use super::{Outcome, Process};
 use crate::store::{Inbox, Store};
 
 /// Opens the stores that the suite tries.
@@ -33,6 +33,25 @@ pub trait Fixture: Send + Sync + 'static {
         async { None }
     }
 
+    /// Starts another process that opens what a store is on, with a wall clock that is off by so many
+    /// days: see [`Process`]. `None` where no process can, or none with such a clock.
+    fn process(
+        &self,
+        store: &Self::Store,
+        days_off: i64,
+    ) -> impl Future<Output = Option<Process>> + Send {
+        let _ = (store, days_off);
+        async { None }
+    }
+
+    /// Cuts the connections of a store, all that are under way, when so much has gone over them from
+    /// now on; `None` lets everything through again. Whether that is possible: a store without
+    /// connections has none to lose.
+    fn cut(&self, store: &Self::Store, when: Option<Cut>) -> impl Future<Output = bool> + Send {
+        let _ = (store, when);
+        async { false }
+    }
+
     /// Lets time pass on the store's clock: turns its [hands](Inbox::manual_clock), or waits.
     fn pass(&self, store: &Self::Store, time: Duration) -> impl Future<Output = ()> + Send {
         async move {
@@ -45,6 +64,18 @@ pub trait Fixture: Send + Sync + 'static {
     }
 }
 
+/// When connections are cut.
+///
+/// Exhaustive: there are two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// When this many bytes have gone to the server.
+    Request(usize),
+    /// When this many bytes have come from the server. With 0 it does what it was asked for, and
+    /// nobody learns of it.
+    Answer(usize),
+}
+
 /// What a clause needs of a [`Fixture`] beyond a new store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -55,6 +86,14 @@ pub enum Need {
     Durability,
     /// [`Fixture::open_again`]: several stores on one place.
     Replicas,
+    /// [`Fixture::process`]: another process on the same place.
+    Processes,
+    /// The same with a wall clock that is wrong, on a store that has a clock of its own.
+    WrongClocks,
+    /// [`Fixture::cut`]: a connection to lose.
+    Connection,
+    /// [`Completes`](super::Completes), where an open transaction holds rows, and not the whole store.
+    RowLocks,
 }
 
 impl Need {
@@ -64,6 +103,10 @@ impl Need {
             Self::Limit => "the store has no limit of records",
             Self::Durability => "the store declares itself volatile",
             Self::Replicas => "nothing else can open what the store is on",
+            Self::Processes => "no other process can open what the store is on",
+            Self::WrongClocks => "the store runs on the clock of the machine that it is on",
+            Self::Connection => "the store has no connection to lose",
+            Self::RowLocks => "an open transaction keeps all others from writing",
         }
     }
 

@@ -8,7 +8,9 @@ use super::{
     Fixture, Outcome,
     calls::{LONG, Probe, clause, dead, event, events, ranked, retry_in},
 };
-use crate::store::{Action, Inserted, NewRecord, Queue, QueueKind, Retention, State};
+use crate::store::{
+    Action, Inbox, Inserted, NewRecord, Queue, QueueKind, Retention, State, StoreErrorKind,
+};
 
 /// An insert whose outcome was lost is simply repeated, in whatever state the record is by now.
 /// Another id with the same key is a duplicate, told with the stored id, and changes nothing.
@@ -324,6 +326,53 @@ pub async fn large_bodies_and_hostile_keys_come_back_byte_for_byte<F: Fixture>(
         let leased = probe.one(&events(), LONG).await;
         probe.is_record(&leased, record);
         probe.applied(&leased.lease, Action::Done).await;
+    }
+    Outcome::Kept
+}
+
+/// What can never be stored is rejected, and not worth another try; what came with it is stored, with
+/// it or without.
+pub async fn a_bad_record_does_not_fail_its_neighbours<F: Fixture>(fixture: &F) -> Outcome {
+    let probe = Probe::open(clause!(), fixture).await;
+    let too_long = Bytes::from(vec![b'm'; 64 * 1024]);
+    let bad = [
+        event("long meta").with_meta(too_long.clone()),
+        event(too_long),
+        event(""),
+    ];
+    for (n, bad) in bad.into_iter().enumerate() {
+        let batch = [
+            event(format!("before {n}")),
+            bad,
+            event(format!("after {n}")),
+        ];
+        let is_stored = async |batch: &[NewRecord]| {
+            let answers = probe.within("insert", probe.store().insert(batch)).await;
+            match answers {
+                Ok(answers) => {
+                    let promised = vec![Inserted::Fresh; batch.len()];
+                    probe.same("a batch with what a store may reject", answers, promised);
+                    true
+                }
+                Err(error) => {
+                    let kind = StoreErrorKind::Rejected;
+                    probe.same("the error for what cannot be stored", error.kind(), kind);
+                    false
+                }
+            }
+        };
+        let whole = is_stored(&batch).await;
+        // As the group commit does with what is rejected: halves, down to the culprit.
+        for good in [&batch[0], &batch[2]] {
+            probe.put_fresh(good).await;
+        }
+        if !whole && is_stored(&batch[1..2]).await {
+            probe.broken("a record was rejected among others, and stored alone");
+        }
+        for good in [&batch[0], &batch[2]] {
+            let found = probe.known(good).await;
+            probe.same("a neighbour of what is bad", found.id, good.id);
+        }
     }
     Outcome::Kept
 }

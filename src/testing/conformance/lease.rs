@@ -27,6 +27,27 @@ pub async fn tokens_never_recur<F: Fixture>(fixture: &F) -> Outcome {
     Outcome::Kept
 }
 
+/// Not even two stores that were told the same give one token: restored from an old copy, a store goes
+/// through the same history twice.
+pub async fn tokens_of_stores_with_one_history_differ<F: Fixture>(fixture: &F) -> Outcome {
+    let clause = clause!();
+    let record = event("task");
+    let mut seen = HashSet::new();
+    for _ in 0..2 {
+        let probe = Probe::open(clause, fixture).await;
+        probe.put_fresh(&record).await;
+        for _ in 0..3 {
+            let leased = probe.one(&events(), LONG).await;
+            probe.seen(
+                seen.insert(leased.lease.token),
+                || "a token of another store came again",
+            );
+            probe.applied(&leased.lease, retry_in(Duration::ZERO)).await;
+        }
+    }
+    Outcome::Kept
+}
+
 /// What is leased is nobody else's until the lease ends.
 pub async fn a_record_is_leased_to_one_caller<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;

@@ -1,7 +1,7 @@
 //! The suite that decides whether something is a store.
 //!
-//! Each clause of the contract of [`Inbox`] and [`Store`] that one process can
-//! show is a public function, named by its promise. It opens its own stores by a [`Fixture`] and
+//! Each clause of the contract of [`Inbox`](crate::store::Inbox) and [`Store`](crate::store::Store)
+//! is a public function, named by its promise. It opens its own stores by a [`Fixture`] and
 //! panics with its name and with what it saw when the promise is broken. Every wait in it is bounded,
 //! and nothing in it depends on how fast the machine is.
 //!
@@ -25,8 +25,60 @@
 //!
 //! tower_callback::store_conformance!(Memory);
 //! ```
+//!
+//! [`inspect_conformance!`](crate::inspect_conformance) does the same for
+//! [`Inspect`], and [`complete_conformance!`](crate::complete_conformance) for
+//! stores that [complete](Completes) leases in transactions of the user's. Where tests are a list that
+//! is made at run time, so are the clauses: [`clauses`], [`inspect_clauses`], [`complete_clauses`].
+//!
+//! # What a fixture can offer
+//!
+//! The more of these a fixture has, the more is shown. A clause that [needs](Need) one that is not
+//! there finds that it [does not apply](Outcome::DoesNotApply); see to it that your tests expect that.
+//!
+//! | method | for a store | shows |
+//! | --- | --- | --- |
+//! | [`open`](Fixture::open) | of any kind | what one store promises to many callers |
+//! | [`open_bounded`](Fixture::open_bounded) | with a limit of records | what goes on when it is full |
+//! | [`reopen`](Fixture::reopen) | that is durable | what it knows afterwards |
+//! | [`open_again`](Fixture::open_again) | that others can open too | what replicas share |
+//! | [`process`](Fixture::process) | the same | kills after each call and in the middle of one, and, where the store has a clock of its own, callers that think that it is yesterday |
+//! | [`cut`](Fixture::cut) | over a connection | that each call survives its loss, wherever it was cut |
+//!
+//! # Processes
+//!
+//! [`Fixture::process`] starts a program that opens the same place and calls [`serve`]. The simplest
+//! one is the test itself, started again with a variable that says where the store is: with a `main`
+//! of its own it looks there first, and under the usual harness a test that does nothing without the
+//! variable does it:
+//!
+//! ```no_run
+//! use std::process::Command;
+//! use tower_callback::{store::MemoryStore, testing::conformance::{Process, serve}};
+//!
+//! const PLACE: &str = "MY_STORE_UNDER_TEST";
+//!
+//! // In the fixture's `process`.
+//! fn start(place: &str) -> std::io::Result<Process> {
+//!     let mut command = Command::new(std::env::current_exe()?);
+//!     command.args(["--exact", "serves_a_store_to_the_suite", "--nocapture"]);
+//!     command.env(PLACE, place);
+//!     Process::start(command)
+//! }
+//!
+//! #[tokio::test]
+//! async fn serves_a_store_to_the_suite() {
+//!     if let Ok(_place) = std::env::var(PLACE) {
+//!         // Yours opens what is at the place.
+//!         serve(MemoryStore::new()).await;
+//!     }
+//! }
+//! # let _ = start("");
+//! ```
 
 mod calls;
+mod complete;
+mod connection;
 mod crowd;
 mod fixture;
 mod full;
@@ -34,12 +86,20 @@ mod insert;
 mod inspect;
 mod lease;
 mod operate;
+mod process;
+mod processes;
 mod purge;
 mod rank;
 mod reopen;
+mod replicas;
 mod settle;
+mod wire;
 
-pub use self::fixture::{Fixture, Need};
+pub use self::{
+    complete::{Completed, Completes},
+    fixture::{Cut, Fixture, Need},
+    process::{Process, serve},
+};
 
 use std::{fmt, pin::Pin};
 
@@ -199,6 +259,7 @@ clauses! { $
         quarantine_is_never_leased,
         find_agrees_with_what_was_answered,
         large_bodies_and_hostile_keys_come_back_byte_for_byte,
+        a_bad_record_does_not_fail_its_neighbours,
     }
     full[Limit]::{
         a_full_store_refuses_only_new_records,
@@ -213,6 +274,7 @@ clauses! { $
     }
     lease::{
         tokens_never_recur,
+        tokens_of_stores_with_one_history_differ,
         a_record_is_leased_to_one_caller,
         an_attempt_counts_at_the_lease_and_a_release_gives_it_back,
         an_expired_lease_is_counted,
@@ -248,12 +310,28 @@ clauses! { $
         leases_and_tokens_survive_reopening,
         a_duplicate_of_a_dropped_insert_survives_reopening,
     }
+    replicas[Replicas]::{
+        replicas_share_what_they_know,
+        many_replicas_lose_nothing_and_double_nothing,
+    }
+    processes[Processes]::{
+        many_processes_lose_nothing_and_double_nothing,
+        what_a_killed_process_was_answered_stands,
+        tokens_never_recur_in_another_process,
+        a_process_killed_in_a_call_made_it_or_did_not,
+    }
+    processes[WrongClocks]::{
+        a_callers_wrong_clock_changes_nothing,
+    }
+    connection[Connection]::{
+        a_call_that_lost_its_connection_is_repeated,
+    }
 }
 
 clauses! { $
-    /// Every clause of [`Inspect`](crate::store::Inspect).
+    /// Every clause of [`Inspect`].
     inspect_clauses: [Fixture<Store: Inspect>];
-    /// Makes a `#[test]` of every clause of [`Inspect`](crate::store::Inspect), as
+    /// Makes a `#[test]` of every clause of [`Inspect`], as
     /// [`store_conformance!`](crate::store_conformance) does for the tiers below.
     inspect_conformance;
     inspect::{
@@ -277,5 +355,22 @@ clauses! { $
     }
     operate[Durability]::{
         what_operators_did_survives_reopening,
+    }
+}
+
+clauses! { $
+    /// Every clause of `complete`, for a store that has it.
+    complete_clauses: [Completes];
+    /// Makes a `#[test]` of every clause of `complete`, for a fixture that
+    /// [`Completes`](crate::testing::conformance::Completes), as
+    /// [`store_conformance!`](crate::store_conformance) does for the tiers of every store.
+    complete_conformance;
+    complete::{
+        a_completion_is_as_good_as_its_transaction,
+        an_ambiguous_commit_is_told,
+        a_frozen_worker_completes_nothing,
+    }
+    complete[RowLocks]::{
+        an_open_transaction_holds_up_nobody_else,
     }
 }
