@@ -85,7 +85,8 @@
 //! - **Foreign traffic pays nothing.** A request that is not for the callback path reaches the app
 //!   with no allocation.
 //! - **No hidden machinery.** No global state, and no task that you did not start or that outlives
-//!   what started it, with one exception: a commit in flight finishes though its client hung up.
+//!   what started it, with two exceptions: a commit, and a submission, that is in flight finishes
+//!   though its caller hung up.
 //! - **Strict before proof, tolerant after.** What a proven caller sends is read if it can be read
 //!   at all, and kept if it cannot.
 //!
@@ -108,7 +109,7 @@
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
-//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls |
+//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls; `music_video::Submitter` submits each at most once; `Callbacks::poll_with` and `confirm_with` |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!

@@ -22,6 +22,14 @@ mod held;
 mod jobs;
 mod leasing;
 mod purge;
+#[cfg_attr(
+    not(feature = "client"),
+    allow(
+        dead_code,
+        reason = "the rooms that have records of their own are behind features"
+    )
+)]
+mod records;
 mod retry;
 mod run;
 mod settings;
@@ -33,13 +41,17 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "client")]
-pub(crate) use self::retry::random;
-pub(crate) use self::{any::AnyHandler, error::chain, settings::WorkerSettings};
+pub(crate) use self::{any::AnyHandler, error::chain, records::Step, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},
     handler::Handler,
     retry::RetryPolicy,
     worker::Worker,
+};
+#[cfg(feature = "client")]
+pub(crate) use self::{
+    records::{Records, Ruling},
+    retry::{part_of, random},
+    trouble::Trouble,
 };
