@@ -110,6 +110,7 @@
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler |
 //! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls; `music_video::Submitter` submits each at most once; `Callbacks::poll_with` and `confirm_with` |
+//! | `download` | the `download` module: the video, out of a URL that expires, into a directory or an object store (on `object_store` 0.14 and reqwest 0.13, with rustls) |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
@@ -122,6 +123,9 @@
 
 pub mod callbacks;
 pub mod clock;
+#[cfg(feature = "download")]
+#[cfg_attr(docsrs, doc(cfg(feature = "download")))]
+pub mod download;
 mod error;
 pub mod event;
 pub mod front;

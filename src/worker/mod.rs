@@ -41,6 +41,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(feature = "client", feature = "download"))]
+pub(crate) use self::retry::random;
 pub(crate) use self::{any::AnyHandler, error::chain, records::Step, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
@@ -52,6 +54,6 @@ pub use self::{
 #[cfg(feature = "client")]
 pub(crate) use self::{
     records::{Records, Ruling},
-    retry::{part_of, random},
+    retry::part_of,
     trouble::Trouble,
 };
