@@ -124,6 +124,8 @@ fn trials() -> Vec<Trial> {
             an_upload_begun_anew_removes_its_first_parts,
             a_local_file_system_is_a_store_too;
     };
+    #[cfg(feature = "client")]
+    trials.extend(trials!(refresh: the_provider_is_asked_for_a_fresh_url;));
     trials.extend(disk::trials());
     trials.extend(kill::trials());
     trials.extend(memory::trials());

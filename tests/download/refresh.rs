@@ -108,3 +108,35 @@ pub(crate) async fn what_was_never_a_url_is_asked_for() {
         .unwrap();
     assert_eq!(names(directory.path()), ["music_video_task.mp4"]);
 }
+
+#[cfg(feature = "client")]
+pub(crate) async fn the_provider_is_asked_for_a_fresh_url() {
+    use tower_callback::music_video::Client;
+
+    let file = video(1000, 1);
+    let files = Server::start(move |request| match request.number {
+        0 => vec![answer(403, &[], b"")],
+        _ => honest(request, &file, "\"a\"", usize::MAX),
+    })
+    .await;
+    let fresh = format!("{}&fresh=1", files.url());
+    let provider = Server::start(move |request| {
+        assert_eq!(request.target, "/api/v1/mp4/record-info?taskId=task");
+        let details = format!(
+            r#"{{"code":200,"msg":"success","data":{{"taskId":"task","response":{{"videoUrl":"{fresh}"}},"successFlag":"SUCCESS"}}}}"#
+        );
+        let length = details.len().to_string();
+        let headers = [("content-length", length.as_str()), ("content-type", "application/json")];
+        vec![answer(200, &headers, details.as_bytes())]
+    })
+    .await;
+    let client = Client::builder(format!("http://{}", provider.addr), "a-key-of-the-provider");
+    let directory = tempfile::tempdir().unwrap();
+    let downloader = relaxed(Downloader::in_directory(directory.path()))
+        .refresh_with(client.dangerous().allow_http().build().unwrap())
+        .build()
+        .unwrap();
+    downloader.fetch("task", files.url()).await.unwrap();
+    assert!(files.requests()[1].target.ends_with("&fresh=1"));
+    assert_eq!(provider.requests().len(), 1);
+}
