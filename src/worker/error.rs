@@ -44,7 +44,7 @@ pub(crate) enum Verdict {
     RetryAfter(Duration),
     /// Nothing.
     GiveUp,
-    /// What only a [room's own records](super::Records) say.
+    /// What only a [room's own records](super::records::Records) say.
     Ruled(Ruled),
 }
 

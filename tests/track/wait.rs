@@ -200,3 +200,25 @@ async fn a_wait_outlives_a_store_that_is_away_for_a_moment_and_hears_of_changes_
         .unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::Store);
 }
+
+#[tokio::test]
+async fn a_wait_ends_with_the_poll_however_busy_the_handlers_are() {
+    let bench = Bench::new();
+    let builder = bench.builder().poll_with(bench.polling()).concurrency(1);
+    let (service, worker) = builder
+        .handle(async |_| std::future::pending().await)
+        .build()
+        .unwrap();
+    let _worker = tokio::spawn(worker.run());
+    let submitter = bench.submitter();
+    let first = submitter.submit(&request(), "first").await.unwrap();
+    let second = submitter.submit(&request(), "second").await.unwrap();
+    let url: http::Uri = bench.provider.callback_url(0).parse().unwrap();
+    let path = url.path_and_query().unwrap().as_str();
+    crate::bench::send(&service, path, &success("task-1")).await;
+    let event = bench.turn_while(SECOND, first.wait()).await;
+    assert_eq!(event.unwrap(), success("task-1"));
+    bench.provider.show("task-2", crate::provider::SUCCESS);
+    let event = bench.turn_while(SECOND, second.wait()).await;
+    assert_eq!(event.unwrap(), success("task-2"));
+}

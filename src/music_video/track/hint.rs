@@ -16,7 +16,7 @@ impl Poll {
         // Also where it is forged: the URL can be reached, which is what the streak is about.
         self.streak.end();
         match self.ledger.find_event(task.id).await {
-            Ok(Some(found)) if found.rank >= claimed => return self.drop_hint(&task),
+            Ok(Some(found)) if found.rank >= claimed => return Ruling::Disown,
             Ok(_) => {}
             Err(error) => return self.hindered(&task, &chain(&error)),
         }
@@ -36,7 +36,7 @@ impl Poll {
                     let why = "the provider says that the task ended otherwise".to_owned();
                     return self.until_deadline(&task, every, why);
                 }
-                self.drop_hint(&task)
+                Ruling::Disown
             }
             Answer::Open(words) if !self.is_overdue(&task) => {
                 self.clear(&task);
@@ -52,7 +52,7 @@ impl Poll {
                     task = task.id,
                     "a callback is dropped: the provider does not bear it out",
                 );
-                self.drop_hint(&task)
+                Ruling::Disown
             }
             // Nobody knows whether it is true: the operator can have it asked for again.
             Answer::Failed(error) if self.is_overdue(&task) => Ruling::Dead(format!(
@@ -60,10 +60,5 @@ impl Poll {
             )),
             Answer::Failed(error) => self.hindered(&task, &error),
         }
-    }
-
-    fn drop_hint(&self, task: &Task<'_>) -> Ruling {
-        self.clear(task);
-        Ruling::Disown
     }
 }

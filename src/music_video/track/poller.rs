@@ -116,7 +116,6 @@ impl Poll {
 
     /// Somebody was faster: the event is in the store.
     async fn there(&self, task: &Task<'_>, found: Found) -> Ruling {
-        self.clear(task);
         let (Some(body), Some(meta)) = (found.body, found.meta) else {
             return Ruling::Done;
         };
@@ -134,7 +133,6 @@ impl Poll {
         match self.tell(record).await {
             Ok(true) => {
                 self.streak.grow(self.ledger.endpoint());
-                self.clear(task);
                 self.note(task, rank, body, meta).await
             }
             // Somebody was faster by a moment: what he brought is the event.
@@ -259,6 +257,17 @@ impl Task<'_> {
 
 impl Records for Poll {
     async fn handle(&self, leased: Leased) -> Ruling {
+        let key = leased.key.clone();
+        let ruling = self.rule(leased).await;
+        if !matches!(ruling, Ruling::Later { .. }) {
+            self.doubts().remove(&key);
+        }
+        ruling
+    }
+}
+
+impl Poll {
+    async fn rule(&self, leased: Leased) -> Ruling {
         let age = self.ledger.clock.of_store(leased.age);
         let of = |id, correlation| Task {
             record: &leased,
