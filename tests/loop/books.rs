@@ -1,13 +1,17 @@
 //! What the service wrote down, held against the rule: nothing is handled twice.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tower_callback::store::{State, Store};
 
 use crate::{
     journal::{Given, Line},
     receiver::{Place, events, integrity, open},
-    setup::Setup,
+    service::LEASE,
+    setup::{SPEED, Setup},
 };
 
 type Handled = (String, u16);
@@ -16,12 +20,14 @@ type Handled = (String, u16);
 pub(crate) struct Books {
     setup: Setup,
     read: usize,
-    /// Begun in this process, and neither failed nor lost with an earlier one.
-    held: HashSet<Handled>,
+    /// Begun in this process, and not failed: at which attempt, and when.
+    held: HashMap<Handled, (u32, u64)>,
     /// The highest rank that was settled when a process ended.
     settled: HashMap<String, u16>,
     /// The highest rank that was begun.
     begun: HashMap<String, u16>,
+    /// Leases that expired while their process lived.
+    pub(crate) expired: usize,
     pub(crate) given: Vec<Given>,
     pub(crate) ended: HashSet<Handled>,
     pub(crate) waited: HashMap<String, HashSet<String>>,
@@ -34,9 +40,10 @@ impl Books {
         Self {
             setup: setup.clone(),
             read: 0,
-            held: HashSet::new(),
+            held: HashMap::new(),
             settled: HashMap::new(),
             begun: HashMap::new(),
+            expired: 0,
             given: Vec::new(),
             ended: HashSet::new(),
             waited: HashMap::new(),
@@ -90,6 +97,7 @@ impl Books {
             Line::End { task, rank } => {
                 self.ended.insert((task, rank));
             }
+            Line::Tracked(_) => {}
             Line::Waited { order, task } => {
                 self.waited.entry(order).or_default().insert(task);
             }
@@ -113,10 +121,17 @@ impl Books {
         if self.begun.get(&task).is_some_and(|begun| *begun > rank) {
             wrong("was handled as a failure after its success");
         }
-        if !self.held.insert((task.clone(), rank)) {
-            self.wrongs.push(format!(
-                "{task} (rank {rank}) was handled twice by one process"
-            ));
+        let this = (given.attempt, given.at);
+        if let Some((attempt, at)) = self.held.insert((task.clone(), rank), this) {
+            // A machine that stands still lets a lease expire, which is seen in the next attempt's number.
+            let expired = Duration::from_millis(given.at.saturating_sub(at)) >= LEASE / SPEED / 2;
+            if expired && given.attempt > attempt {
+                self.expired += 1;
+            } else {
+                self.wrongs.push(format!(
+                    "{task} (rank {rank}) was handled twice by one process: {given:?}"
+                ));
+            }
         }
         let highest = self.begun.entry(task).or_default();
         *highest = (*highest).max(rank);

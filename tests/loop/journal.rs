@@ -20,6 +20,8 @@ pub(crate) enum Line {
     Failed { task: String, rank: u16 },
     /// The handler was through with it.
     End { task: String, rank: u16 },
+    /// A task that was submitted elsewhere is tracked.
+    Tracked(String),
     /// Somebody waited for the event of an order, and has it.
     Waited { order: String, task: String },
     /// Somebody waited, and none will come.
@@ -33,6 +35,9 @@ pub(crate) enum Line {
 pub(crate) struct Given {
     pub(crate) task: String,
     pub(crate) rank: u16,
+    pub(crate) attempt: u32,
+    /// In milliseconds, on a clock that all processes share.
+    pub(crate) at: u64,
     pub(crate) code: i64,
     pub(crate) url: Option<String>,
     pub(crate) correlation: Option<String>,

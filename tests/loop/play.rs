@@ -113,6 +113,12 @@ async fn provider(seed: u64, mode: Mode, clock: Clock) -> SimulatedProvider {
     let mut task_faults = TaskFaults::all(0.2)
         .with(TaskFault::CallbackException, 0.1)
         .with(TaskFault::Fails, 0.3);
+    if mode.confirms() {
+        // Then a hint is all that there is, for a while.
+        task_faults = task_faults
+            .with(TaskFault::AnswerCut, 0.4)
+            .with(TaskFault::DetailsUnseen, 0.5);
+    }
     if mode.downloads() {
         let videos = [
             TaskFault::VideoCut,
@@ -135,7 +141,8 @@ async fn provider(seed: u64, mode: Mode, clock: Clock) -> SimulatedProvider {
         .times(TimeFormat::Mixed)
         .plan_with(|submitted| {
             let elsewhere = order_of(submitted.audio_id).is_none();
-            elsewhere.then(|| TaskPlan::new().with(TaskFault::Silent))
+            let plan = TaskPlan::new().with(TaskFault::Silent);
+            elsewhere.then(|| plan.with(TaskFault::DetailsUnseen))
         });
     if !mode.resubmits() {
         // Whatever is submitted twice is paid twice.

@@ -1,6 +1,11 @@
 //! What is killed: a service that submits orders, receives callbacks, polls and handles.
 
-use std::{net::TcpListener, os::fd::AsFd, process::ExitCode, time::Duration};
+use std::{
+    net::TcpListener,
+    os::fd::AsFd,
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::Router;
 use tower_callback::{
@@ -23,6 +28,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// How long a lease lasts when nobody extends it.
+pub(crate) const LEASE: Duration = Duration::from_secs(200);
 /// When nobody waits for a task any longer. The provider tells the truth about each within 13 minutes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20 * 60);
 
@@ -52,7 +59,6 @@ async fn run(setup: &Setup, journal: &Journal) -> Result<(), BoxError> {
     let submitter = submitter.conflict_is_idempotent();
     let mut polling = Polling::new(client.clone())
         .with_first(MINUTE)
-        .with_every(15 * SECOND)
         .with_deadline(DEADLINE);
     if setup.mode.resubmits() {
         polling = polling.resubmitting(submitter.clone());
@@ -78,12 +84,13 @@ async fn run(setup: &Setup, journal: &Journal) -> Result<(), BoxError> {
         };
         tokio::spawn(order.see_through());
     }
-    for task in setup.elsewhere.clone() {
-        let (submitter, clock) = (submitter.clone(), clock.clone());
+    for task in untracked(setup) {
+        let (submitter, clock, journal) = (submitter.clone(), clock.clone(), journal.clone());
         tokio::spawn(async move {
             while submitter.track(&task).await.is_err() {
                 clock.sleep(SECOND).await;
             }
+            journal.write(&Line::Tracked(task));
         });
     }
     let app = Router::new().route_service(PATH, callback);
@@ -93,6 +100,14 @@ async fn run(setup: &Setup, journal: &Journal) -> Result<(), BoxError> {
     Teller::new(&setup.phase).serving();
     let server = async { axum::serve(listener, app).await };
     Ok(tokio::join!(worker.run(), server).1?)
+}
+
+/// What was submitted elsewhere, and is not known to be tracked: that is said once.
+fn untracked(setup: &Setup) -> Vec<String> {
+    let lines = Line::read(&setup.journal);
+    let tracked = |task: &String| lines.contains(&Line::Tracked(task.clone()));
+    let tasks = setup.elsewhere.iter();
+    tasks.filter(|task| !tracked(task)).cloned().collect()
 }
 
 pub(crate) fn signed(url: &str, key: &str, clock: Clock) -> SignedUrl {
@@ -126,7 +141,7 @@ fn endpoint(
         .clock(clock)
         .ack_deadline(100 * SECOND)
         .body_timeout(MINUTE)
-        .lease_ttl(200 * SECOND)
+        .lease_ttl(LEASE)
         .idle_poll(10 * SECOND)
         .retry(retry)
         // The kills are not the events' fault.
@@ -164,9 +179,12 @@ impl Handler {
             Outcome::Succeeded { video_url } => Some(video_url.clone()),
             Outcome::Failed(_) => None,
         };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         self.journal.write(&Line::Begin(Given {
             task: task.clone(),
             rank,
+            attempt: delivery.attempt(),
+            at: u64::try_from(now.as_millis()).unwrap(),
             code: delivery.event.code,
             url: url.clone(),
             correlation: delivery.correlation().map(str::to_owned),

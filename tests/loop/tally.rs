@@ -7,6 +7,8 @@ pub(crate) struct Tally {
     pub(crate) plays: usize,
     pub(crate) kills: usize,
     pub(crate) tasks: usize,
+    /// Leases that expired while their process lived, because the machine stood still.
+    pub(crate) expired: usize,
     /// Intents of which nobody knows how they went.
     pub(crate) dead: usize,
     pub(crate) calls: usize,
@@ -25,6 +27,7 @@ impl Tally {
         self.plays += other.plays;
         self.kills += other.kills;
         self.tasks += other.tasks;
+        self.expired += other.expired;
         self.dead += other.dead;
         self.calls += other.calls;
         self.called_back += other.called_back;
@@ -61,6 +64,7 @@ impl fmt::Display for Tally {
             ("  by callback", self.called_back),
             ("  by poll", self.polled),
             ("  a failure before success", self.failed_first),
+            ("  after an expired lease", self.expired),
             ("intents given up", self.dead),
             ("questions about tasks", self.details),
             ("forged with right proof", self.hints),

@@ -79,6 +79,7 @@ impl<'a> Verdict<'a> {
         }
         tally.plays += 1;
         tally.tasks += self.report.tasks().len();
+        tally.expired += self.books.expired;
         tally.dead += dead as usize;
         tally.calls += given.len();
         tally.polled += given.iter().filter(|given| given.polled).count();
@@ -183,10 +184,13 @@ impl<'a> Verdict<'a> {
         if found != Some((State::Done, rank)) {
             self.wrong(format!("{task} stands in the store as {found:?}"));
         }
-        let strangers =
-            self.books.given.iter().find(|given| {
-                *given.task == *task.task_id && given.correlation.as_deref() != order
-            });
+        // Of one that was submitted elsewhere, only a forger can have given one.
+        let is_its = |given: &Given| match order {
+            Some(order) => given.correlation.as_deref() == Some(order),
+            None => (given.correlation.as_deref()).is_none_or(|it| it == task.audio_id),
+        };
+        let mut given = self.books.given.iter();
+        let strangers = given.find(|given| *given.task == *task.task_id && !is_its(given));
         if let Some(given) = strangers {
             let given = format!("{given:?}");
             self.wrong(format!(
