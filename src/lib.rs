@@ -11,7 +11,7 @@
 //!                    ▼
 //!                  CallbackService   proof by head ▸ bounded body ▸ proof by body ▸ parse ▸ insert ▸ reply
 //!                    ▼
-//!                  Store             memory · SQLite · yours
+//!                  Store             memory · SQLite · PostgreSQL · yours
 //!                    ▼
 //!                  Worker            lease ▸ handler ▸ settle
 //! ```
@@ -74,11 +74,11 @@
 //!
 //! - **With a durable store, an acknowledged callback is never lost.** 200 is sent only after the
 //!   store has made the record durable; callbacks that come at the same time share one sync of the
-//!   disk. ([`SqliteStore`] is durable. [`MemoryStore`] is volatile, and says so when an endpoint is built
+//!   disk. ([`SqliteStore`] and `PostgresStore` are durable. [`MemoryStore`] is volatile, and says so when an endpoint is built
 //!   on it.)
 //! - **One event, handled once.** Repeats, concurrent repeats and repeats at another replica become
 //!   one record. Handling is at-least-once, and a task's success is final. Exactly once *in effect*
-//!   is `SqliteStore::complete`, in a transaction of the handler's own database.
+//!   is `SqliteStore::complete` or `PostgresStore::complete`, in a transaction of the handler's own database.
 //! - **Nothing unproven costs more than a header check.** No body is read, no task spawned, nothing
 //!   stored for a caller that has not proved himself. Where the proof covers the body, the bodies
 //!   that are read before it share one bounded budget.
@@ -108,8 +108,9 @@
 //! | --- | --- |
 //! | none (the default) | layer, proofs, [`MemoryStore`], worker; no TLS, no database |
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler. And `store::Spooled`, a file in front of any store that may be away |
-//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls |
+//! | `postgres` | [`PostgresStore`](https://docs.rs/tower-callback/latest/tower_callback/store/struct.PostgresStore.html): durable, in your own PostgreSQL database, for fronts and workers on several machines, on sqlx 0.9 |
 //! | `redis` | [`RedisStore`]: durable, on a Redis server or cluster (from 7.0 on) that many processes share, through redis 1.8 |
+//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
@@ -140,6 +141,10 @@ pub mod testing;
 pub mod verify;
 pub mod worker;
 
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+#[doc(inline)]
+pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 #[doc(inline)]

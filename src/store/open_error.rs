@@ -26,7 +26,7 @@ pub enum OpenErrorKind {
     /// `synchronous=FULL`; a database in memory is the usual reason, or a
     /// [spool](super::Spooled) in front of a store that is volatile. Postgres: the server runs with
     /// `fsync=off`, or without the synchronous standby that was
-    /// [required](super::PostgresOptions::require_sync_standby).
+    /// required (`PostgresOptions::require_sync_standby`).
     NotDurable,
     /// SQLite: somebody holds the file's lock.
     Locked,

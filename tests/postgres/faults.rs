@@ -14,7 +14,7 @@ use crate::{
         postgres::{Postgres, Stop, url},
         proxy::{Proxy, Way},
     },
-    support::{MINUTE, Place, events, lease, number, put, record, run, settle, settlement},
+    support::{MINUTE, Place, events, number, put, record, run, settlement},
     trial,
 };
 
@@ -191,29 +191,36 @@ async fn exhausted() {
 
 async fn restart() {
     let server = Postgres::start(&[]);
-    let options = PostgresStore::options().with_patience(Duration::from_millis(300));
+    let options = PostgresStore::options().with_patience(Duration::from_secs(1));
     let store = options.open(&server.url("postgres")).await.unwrap();
+    let queue = events();
     for round in 0..3 {
-        let acknowledged = record(&format!("before {round}"));
-        put(&store, &acknowledged).await;
-        let held = lease(&store, MINUTE).await.lease;
+        let acknowledged = [record(&format!("before {round}"))];
+        at_last(|| store.insert(&acknowledged)).await;
+        let held = at_last(|| store.lease(&queue, 9, MINUTE)).await;
+        let done = [settlement(&held[0].lease, Action::Done)];
         server.stop(Stop::Immediate);
         let during = [record(&format!("during {round}"))];
         unavailable(store.insert(&during).await);
-        unavailable(store.settle(&[settlement(&held, Action::Done)]).await);
+        unavailable(store.settle(&done).await);
         server.run();
         let answer = at_last(|| store.insert(&during)).await;
         assert_eq!(answer, [Inserted::Fresh]);
-        let queue = events();
-        let found = at_last(|| store.find(&queue, &acknowledged.key)).await;
+        let found = at_last(|| store.find(&queue, &acknowledged[0].key)).await;
         assert_eq!(
             found.unwrap().state,
             State::Leased,
             "what was acknowledged is lost"
         );
-        assert_eq!(settle(&store, &held, Action::Done).await, Settled::Applied);
-        let next = lease(&store, MINUTE).await.lease;
-        assert_eq!(settle(&store, &next, Action::Done).await, Settled::Applied);
+        assert_eq!(at_last(|| store.settle(&done)).await, [Settled::Applied]);
+        let next = at_last(|| store.lease(&queue, 9, MINUTE)).await;
+        assert_eq!(
+            next.len(),
+            1,
+            "what was inserted meanwhile, and nothing else"
+        );
+        let done = [settlement(&next[0].lease, Action::Done)];
+        assert_eq!(at_last(|| store.settle(&done)).await, [Settled::Applied]);
     }
 }
 
