@@ -57,7 +57,7 @@ async fn a_cluster_works_from_whichever_node_is_named_and_follows_its_slot() {
     let store = open(others[0], options).await.unwrap();
     put(&store, &event("before")).await;
     let leased = store.lease(&events(), 1, LONG).await.unwrap();
-    cluster.move_slot(slot, from, others[1]);
+    Cluster::move_slot(slot, from, others[1]);
     let done = [Settlement::new(leased[0].lease.clone(), Action::Done)];
     let settled = at_last("settled elsewhere", || store.settle(&done)).await;
     assert_eq!(settled, [Settled::Applied]);

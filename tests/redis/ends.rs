@@ -103,12 +103,14 @@ async fn what_was_acknowledged_survives_kills_under_load() {
     for task in tasks {
         task.await.unwrap();
     }
-    for (key, id) in acknowledged.lock().unwrap().iter() {
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    for (key, id) in &acknowledged {
         let found = store.find(&events(), key.as_bytes()).await.unwrap();
         let found = found.unwrap_or_else(|| panic!("{key} was acknowledged and is lost"));
         assert_eq!(found.id, *id);
     }
-    for key in settled.lock().unwrap().iter() {
+    let settled = settled.lock().unwrap().clone();
+    for key in &settled {
         let found = store
             .find(&events(), key.as_bytes())
             .await

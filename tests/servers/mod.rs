@@ -8,6 +8,7 @@
     reason = "a module of its own in each test, which uses its own part"
 )]
 
+#[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -232,7 +232,7 @@ impl Cluster {
     }
 
     /// Hands a slot with all its keys to another node.
-    pub fn move_slot(&self, slot: u16, from: &Redis, to: &Redis) {
+    pub fn move_slot(slot: u16, from: &Redis, to: &Redis) {
         let id = |node: &Redis| {
             let answer = node.command(&["CLUSTER", "MYID"]);
             answer.lines().nth(1).unwrap().trim().to_owned()

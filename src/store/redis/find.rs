@@ -5,14 +5,14 @@ use super::{
     layout::{self, Remembered, Stored, damaged},
     scripts::{Arg, FIND},
 };
-use crate::store::{Found, Queue, State, StoreError};
+use crate::store::{Found, Queue, State, StoreError, hash};
 
 pub(super) async fn find(
     shared: &Shared,
     queue: &Queue,
     key: &[u8],
 ) -> Result<Option<Found>, StoreError> {
-    let k = layout::key_hash(queue, key);
+    let k = hash::key_hash(queue, key);
     let answer = shared
         .rest
         .run(&shared.servers, &FIND, &[Arg::Bytes(&k)])

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     event::Rank,
-    store::{LeaseToken, NewRecord, Queue, QueueKind, RecordId, State, StoreError},
+    store::{
+        LeaseToken, NewRecord, Queue, QueueKind, RecordId, State, StoreError,
+        hash::{self, KeyHash},
+    },
 };
 
 /// What fits into six bytes.
@@ -19,23 +21,6 @@ const HEADER: usize = 97;
 /// What is remembered of a key whose body is gone.
 const REMEMBERED: usize = 44;
 const NO_TOKEN: [u8; 6] = [0; 6];
-
-/// A key as the database holds it.
-pub(super) type KeyHash = [u8; 16];
-
-/// SHA-256, cut to 128 bits, over the length-prefixed parts: no two lists of parts are the same bytes.
-pub(super) fn key_hash(queue: &Queue, key: &[u8]) -> KeyHash {
-    let mut hash = Sha256::new();
-    for part in [
-        queue.endpoint().as_bytes(),
-        queue.kind().as_str().as_bytes(),
-        key,
-    ] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    }
-    first(&hash.finalize())
-}
 
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut first = [0; N];
@@ -87,8 +72,8 @@ pub(super) fn content(record: &NewRecord) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER - HEAD + key.len() + meta.len() + body.len());
     bytes.extend_from_slice(&record.id.to_bytes());
     bytes.extend_from_slice(&record.rank.to_be_bytes());
-    bytes.extend_from_slice(&Sha256::digest(body)[..8]);
-    bytes.extend_from_slice(&key_hash(&record.queue, key));
+    bytes.extend_from_slice(&hash::digest(body).to_be_bytes());
+    bytes.extend_from_slice(&hash::key_hash(&record.queue, key));
     for len in [key.len(), meta.len()] {
         bytes.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
     }
@@ -284,14 +269,6 @@ pub(super) fn damaged() -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_two_queues_and_keys_share_a_hash_input() {
-        let a = key_hash(&Queue::events("a"), b"b:c");
-        let b = key_hash(&Queue::events("a:b"), b"c");
-        let c = key_hash(&Queue::tracked("a"), b"b:c");
-        assert!(a != b && a != c && b != c);
-    }
 
     #[test]
     fn durations_are_rounded_up_and_fit_into_six_bytes() {

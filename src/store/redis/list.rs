@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::{
     Shared,
     inspect::{remembered, summary},
-    layout::{self, HEAD, KeyHash, Remembered, Stored, damaged},
+    layout::{self, HEAD, Remembered, Stored, damaged},
     scripts::{Arg, LIST},
 };
 use crate::store::{
     Queue, RecordId, State, StoreError,
+    hash::KeyHash,
     inspect::{Cursor, Listing, Page, Summary},
 };
 

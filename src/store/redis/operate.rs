@@ -2,12 +2,13 @@
 
 use super::{
     Shared,
-    layout::{self, KeyHash, damaged},
+    layout::{self, damaged},
     list::locate,
     scripts::{Arg, OPERATE},
 };
 use crate::store::{
     Queue, RecordId, StoreError,
+    hash::KeyHash,
     inspect::{Deleted, Requeued},
 };
 
