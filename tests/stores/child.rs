@@ -57,6 +57,8 @@ pub(crate) fn run(place: &str) -> ExitCode {
             #[cfg(feature = "sqlite")]
             "sqlite" => serve(crate::sqlite::open(at).await).await,
             #[cfg(feature = "sqlite")]
+            "sqlite behind a spool" => serve(crate::spooled::open(at).await).await,
+            #[cfg(feature = "sqlite")]
             "sqlite on a pool" => serve(crate::sqlite::open_on_pool(at).await).await,
             "clock" => serve(crate::clock::Clock).await,
             other => panic!("no store is called {other}, at {at}"),

@@ -12,10 +12,17 @@ use tower_callback::testing::conformance::{Fixture, Need};
 use self::store::RedbStore;
 use crate::suite;
 
+/// One process at a time has the file.
+const LACKS: &[Need] = &[
+    Need::Limit,
+    Need::Replicas,
+    Need::Processes,
+    Need::WrongClocks,
+    Need::Connection,
+];
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = suite::of("own_store", &[Need::Limit, Need::Replicas], || {
-        Ok(Own::default())
-    });
+    let mut trials = suite::of("own_store", LACKS, || Ok(Own::default()));
     trials.push(Trial::test(
         "own_store::the_guide_quotes_the_example",
         || {

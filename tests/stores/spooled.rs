@@ -1,18 +1,35 @@
 //! A spool in front of a store that answers: nobody notices it.
 
-use std::sync::Mutex;
+use std::{path::Path, sync::Mutex};
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 use tower_callback::{
     store::{Spooled, SqliteStore},
-    testing::conformance::Fixture,
+    testing::conformance::{Fixture, Need, Process},
 };
 
-use crate::suite;
+use crate::{child, suite};
+
+const LACKS: &[Need] = &[Need::WrongClocks, Need::Connection];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite::of("sqlite behind a spool", &[], || Ok(Behind::default()))
+    suite::of("sqlite behind a spool", LACKS, || Ok(Behind::default()))
+}
+
+/// What another process opens.
+pub(crate) async fn open(directory: &str) -> Spooled<SqliteStore> {
+    open_in(directory.as_ref(), u64::MAX, "process.db").await
+}
+
+/// Everybody on the same store, with a spool of his own.
+async fn open_in(directory: &Path, capacity: u64, spool: &str) -> Spooled<SqliteStore> {
+    let options = SqliteStore::options().with_capacity(capacity);
+    let store = options.open(directory.join("callbacks.db")).await.unwrap();
+    let spool = directory.join(spool);
+    let (spooled, forwarder) = Spooled::new(store, spool).await.unwrap();
+    drop(forwarder);
+    spooled
 }
 
 /// A directory for every store.
@@ -26,15 +43,12 @@ impl Behind {
     }
 
     async fn last(&self, capacity: u64, spool: &str) -> Spooled<SqliteStore> {
-        let [file, spool] = {
-            let dirs = self.0.lock().unwrap();
-            ["callbacks.db", spool].map(|name| dirs[dirs.len() - 1].path().join(name))
-        };
-        let options = SqliteStore::options().with_capacity(capacity);
-        let store = options.open(file).await.unwrap();
-        let (spooled, forwarder) = Spooled::new(store, spool).await.unwrap();
-        drop(forwarder);
-        spooled
+        open_in(&self.directory(), capacity, spool).await
+    }
+
+    fn directory(&self) -> std::path::PathBuf {
+        let dirs = self.0.lock().unwrap();
+        dirs[dirs.len() - 1].path().to_owned()
     }
 }
 
@@ -51,8 +65,15 @@ impl Fixture for Behind {
         drop(store);
         Some(self.last(u64::MAX, "spool.db").await)
     }
-    /// Every replica has a spool of its own.
     async fn open_again(&self, _: &Spooled<SqliteStore>) -> Option<Spooled<SqliteStore>> {
         Some(self.last(u64::MAX, "another.db").await)
+    }
+    async fn process(&self, _: &Spooled<SqliteStore>, days_off: i64) -> Option<Process> {
+        if days_off != 0 {
+            return None;
+        }
+        let place = format!("sqlite behind a spool:{}", self.directory().display());
+        let command = child::command(&place, days_off)?;
+        Some(Process::start(command).unwrap())
     }
 }
