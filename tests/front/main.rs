@@ -14,6 +14,7 @@ mod order;
 mod panics;
 mod proof;
 mod readiness;
+mod release;
 mod signature;
 mod traces;
 

@@ -158,3 +158,52 @@ impl StdError for ReleaseError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        MusicVideo,
+        store::{Inbox, MemoryStore, Store},
+        testing::{Fault, Recording},
+    };
+
+    const META: &str = r#"{"arrived":1735661400000,"reason":"not this event"}"#;
+
+    /// What is in quarantine, and whether the event is stored.
+    async fn kept(store: &Recording<MemoryStore>) -> (u64, bool) {
+        let counts = store.counts(&Queue::quarantine("videos")).await.unwrap();
+        let event = store.find(&Queue::events("videos"), b"task-1").await;
+        (counts.pending, event.unwrap().is_some())
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_inserted_stays_in_quarantine_and_is_released_again() {
+        let store = Recording::new(MemoryStore::new().with_capacity(1));
+        let quarantine = Queue::quarantine("videos");
+        let body = MusicVideo::succeeded("task-1", "https://example.com/1.mp4").encode();
+        let unread = NewRecord::new(quarantine.clone(), "digest", body).with_meta(META);
+        store.insert(slice::from_ref(&unread)).await.unwrap();
+        for (fault, kind) in [
+            (Fault::Unavailable, ReleaseErrorKind::Store),
+            (Fault::Full, ReleaseErrorKind::Full),
+            (Fault::Busy, ReleaseErrorKind::Busy),
+        ] {
+            store.fail_next(1, fault);
+            let error = release::<MusicVideo>(&store, &quarantine, unread.id).await;
+            assert_eq!(error.unwrap_err().kind(), kind);
+            assert_eq!(kept(&store).await, (1, false), "{fault:?}");
+        }
+        store.fail_next(1, Fault::LostAnswer);
+        let error = release::<MusicVideo>(&store, &quarantine, unread.id).await;
+        assert_eq!(error.unwrap_err().kind(), ReleaseErrorKind::Store);
+        assert_eq!(
+            kept(&store).await,
+            (1, true),
+            "inserted, and not yet deleted"
+        );
+        let released = release::<MusicVideo>(&store, &quarantine, unread.id).await;
+        assert_eq!(released.unwrap(), Released::Repeated);
+        assert_eq!(kept(&store).await, (0, true));
+    }
+}
