@@ -257,3 +257,33 @@ async fn an_ok_after_a_completion_that_was_rolled_back_is_a_failed_attempt() {
     );
     running.stop(&bench).await;
 }
+
+#[tokio::test]
+async fn several_completions_are_asked_for_at_the_same_time() {
+    let bench = Bench::new();
+    for word in ["one", "two", "three"] {
+        bench.insert(word).await;
+    }
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    bench.store.slow_find();
+    let mut ends = Vec::new();
+    for commit in [true, false, true] {
+        let (delivery, end) = told.recv().await.unwrap();
+        complete(&bench, &delivery, commit).await;
+        ends.push(end);
+    }
+    for end in ends {
+        end.send(Ok(())).unwrap();
+    }
+    bench.until(|| bench.store.saw().finds == 3).await;
+    assert_eq!(bench.actions(), [], "nobody has answered");
+    bench.store.let_find(3);
+    bench.until(|| !bench.actions().is_empty()).await;
+    let actions = bench.actions();
+    assert!(
+        matches!(&actions[..], [Action::RetryIn { .. }]),
+        "one was not committed: {actions:?}"
+    );
+    running.stop(&bench).await;
+}
