@@ -85,7 +85,8 @@
 //! - **Foreign traffic pays nothing.** A request that is not for the callback path reaches the app
 //!   with no allocation.
 //! - **No hidden machinery.** No global state, and no task that you did not start or that outlives
-//!   what started it, with one exception: a commit in flight finishes though its client hung up.
+//!   what started it, with two exceptions: a commit, and a submission, that is in flight finishes
+//!   though its caller hung up.
 //! - **Strict before proof, tolerant after.** What a proven caller sends is read if it can be read
 //!   at all, and kept if it cannot.
 //!
@@ -110,7 +111,8 @@
 //! | `sqlite` | [`SqliteStore`]: durable, in one file or in your own SQLite database, on sqlx 0.9; it brings SQLite itself and needs a C compiler. And `store::Spooled`, a file in front of any store that may be away |
 //! | `postgres` | [`PostgresStore`](https://docs.rs/tower-callback/latest/tower_callback/store/struct.PostgresStore.html): durable, in your own PostgreSQL database, for fronts and workers on several machines, on sqlx 0.9 |
 //! | `redis` | [`RedisStore`]: durable, on a Redis server or cluster (from 7.0 on) that many processes share, through redis 1.8 |
-//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls |
+//! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls; `music_video::Submitter` submits each at most once; `Callbacks::poll_with` and `confirm_with` |
+//! | `download` | the `download` module: the video, out of a URL that expires, into a directory or an object store (on `object_store` 0.14 and reqwest 0.13, with rustls) |
 //! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
@@ -127,6 +129,9 @@
 
 pub mod callbacks;
 pub mod clock;
+#[cfg(feature = "download")]
+#[cfg_attr(docsrs, doc(cfg(feature = "download")))]
+pub mod download;
 mod error;
 pub mod event;
 pub mod front;
@@ -171,6 +176,6 @@ pub use self::{
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The code in the README is compiled with the tests, where there is what it names.
-#[cfg(all(doctest, feature = "sqlite"))]
+#[cfg(all(doctest, feature = "client", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

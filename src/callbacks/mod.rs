@@ -2,13 +2,19 @@
 
 mod plan;
 mod settings;
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "the rooms that track tasks are behind features")
+)]
+mod tracking;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use tokio::sync::Notify;
 use tower::Service;
 
-use self::plan::Plan;
+use self::plan::{Plan, Wakes};
+#[cfg(feature = "client")]
+pub(crate) use self::tracking::{Ground, Poller, Tracking};
 use crate::{
     BoxError, Clock,
     error::BuildError,
@@ -105,6 +111,7 @@ impl<E> Callbacks<E> {
                 clock: Clock::system(),
                 front: FrontSettings::default(),
                 worker: WorkerSettings::default(),
+                tracking: None,
             },
             store: NoStore(()),
             handler: NoHandler(()),
@@ -138,6 +145,12 @@ impl<E: Event> Callbacks<E> {
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         self.plan.validate::<E>()?;
+        if let Some(tracking) = &self.plan.tracking {
+            return Err(BuildError::new(
+                tracking.setting,
+                "tasks are tracked in a store, and `.accept(..)` has none: give one by `.store(..)`",
+            ));
+        }
         let accepting: Accepting = Box::new(move |callback, signed| {
             let (event, _): (E, _) = read(callback, signed)?;
             let accepted = accept(event);
@@ -234,11 +247,11 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         S: Store,
         H: HasHandler,
     {
-        let (plan, store, handler) = self.checked()?;
-        let wake = Arc::new(Notify::new());
+        let (mut plan, store, handler) = self.checked()?;
+        let wakes = Wakes::default();
         let liveness = Liveness::new();
-        let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), Arc::clone(&wake));
-        let worker = plan.worker(store, handler, wake, liveness.clone());
+        let sink = plan.store_sink::<E>(AnyInbox::new(store.clone()), &wakes);
+        let worker = plan.worker(store, handler, wakes, liveness.clone());
         Ok((plan.into_service::<E>(sink, Some(liveness)), worker))
     }
 
@@ -257,7 +270,7 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         plan.validate::<E>()?;
         let inbox = AnyInbox::new(store);
         plan.check_store(&inbox)?;
-        let sink = plan.store_sink::<E>(inbox, Arc::new(Notify::new()));
+        let sink = plan.store_sink::<E>(inbox, &Wakes::default());
         Ok(plan.into_service::<E>(sink, None))
     }
 
@@ -271,9 +284,8 @@ impl<E: Event, S, H> Callbacks<E, S, H> {
         S: Store,
         H: HasHandler,
     {
-        let (plan, store, handler) = self.checked()?;
-        let wake = Arc::new(Notify::new());
-        Ok(plan.worker(store, handler, wake, Liveness::new()))
+        let (mut plan, store, handler) = self.checked()?;
+        Ok(plan.worker(store, handler, Wakes::default(), Liveness::new()))
     }
 
     /// What a worker is made of, every setting checked.

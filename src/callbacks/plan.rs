@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::tracking::{Ground, Poller, Tracking};
 use crate::{
     Clock,
     error::BuildError,
@@ -21,6 +22,14 @@ pub(super) struct Plan {
     pub(super) clock: Clock,
     pub(super) front: FrontSettings,
     pub(super) worker: WorkerSettings,
+    pub(super) tracking: Option<Tracking>,
+}
+
+/// How the parts of one process wake each other.
+#[derive(Clone, Default)]
+pub(super) struct Wakes {
+    pub(super) events: Arc<Notify>,
+    pub(super) tracked: Arc<Notify>,
 }
 
 impl Plan {
@@ -57,6 +66,19 @@ impl Plan {
         self.worker.validate()?;
         self.proof.check(&Setup::leaf(&self.name))?;
         let keys = self.worker.retention.keys;
+        if let Some(tracking) = &self.tracking {
+            (tracking.check)(&self.name)?;
+            if keys < tracking.deadline {
+                return Err(BuildError::new(
+                    "retention",
+                    format!(
+                        "keys are forgotten after {keys:?}, and a task is tracked for {:?}: its event \
+                         would be new again. Keep keys for at least that long",
+                        tracking.deadline
+                    ),
+                ));
+            }
+        }
         match self.proof.horizon() {
             Some(horizon) if keys < horizon => Err(BuildError::new(
                 "retention",
@@ -92,30 +114,71 @@ impl Plan {
         Ok(())
     }
 
-    pub(super) fn store_sink<E: Event>(&self, inbox: AnyInbox, wake: Arc<Notify>) -> Sink {
+    pub(super) fn store_sink<E: Event>(&self, inbox: AnyInbox, wakes: &Wakes) -> Sink {
+        let hint = self.tracking.as_ref().and_then(|tracking| tracking.hint);
+        let woken = match hint {
+            Some(_) => &wakes.tracked,
+            None => &wakes.events,
+        };
         Sink::Store {
             read: read_key::<E>,
             committer: Committer::new(inbox, self.clock.clone()),
-            wake,
+            wake: Arc::clone(woken),
+            hint,
         }
     }
 
+    /// The worker of the endpoint's events, and of its tracked tasks if it has any.
     pub(super) fn worker(
-        &self,
+        &mut self,
         store: AnyStore,
         handler: AnyHandler,
-        wake: Arc<Notify>,
+        wakes: Wakes,
         liveness: Liveness,
     ) -> Worker {
-        Worker::new(
+        let (handler, tracked) = match self.tracking.take() {
+            None => (handler, None),
+            Some(tracking) => {
+                let Poller { records, step } = (tracking.start)(Ground {
+                    endpoint: Arc::clone(&self.name),
+                    store: store.clone(),
+                    clock: self.clock.clone(),
+                    wake: Arc::clone(&wakes.events),
+                });
+                let settings = WorkerSettings {
+                    concurrency: tracking.concurrency,
+                    handler_timeout: None,
+                    // It runs none of the user's code: what ends the process is something else.
+                    suspect_limit: u32::MAX,
+                    ..self.worker
+                };
+                (handler.after(step), Some((records, settings)))
+            }
+        };
+        let tracked = tracked.map(|(records, settings)| {
+            Worker::new(
+                Queue::tracked(Arc::clone(&self.name)),
+                store.clone(),
+                self.clock.clone(),
+                settings,
+                records,
+                wakes.tracked,
+                liveness.clone(),
+            )
+        });
+        let worker = Worker::new(
             Queue::events(Arc::clone(&self.name)),
             store,
             self.clock.clone(),
             self.worker,
             handler,
-            wake,
+            wakes.events,
             liveness,
-        )
+        );
+        match tracked {
+            None => worker,
+            Some(tracked) => worker.with(tracked),
+        }
     }
 
     pub(super) fn into_service<E: Event>(

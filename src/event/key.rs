@@ -60,8 +60,8 @@ impl EventKey {
         std::str::from_utf8(&self.key).unwrap_or_default()
     }
 
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.key
+    pub(crate) fn into_parts(self) -> (Bytes, Rank) {
+        (self.key, self.rank)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{Clock, liveness::Liveness, store::Queue, verify::Verify};
 pub(crate) struct Endpoint {
     pub(super) name: Arc<str>,
     pub(super) events: Queue,
+    pub(super) tracked: Queue,
     pub(super) quarantine: Queue,
     /// The event's headers, and those that say how to read a body that nobody could read.
     pub(super) headers: &'static [&'static str],
@@ -43,6 +44,7 @@ impl Endpoint {
     ) -> Self {
         Self {
             events: Queue::events(Arc::clone(&name)),
+            tracked: Queue::tracked(Arc::clone(&name)),
             quarantine: Queue::quarantine(Arc::clone(&name)),
             headers,
             proof,

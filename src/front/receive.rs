@@ -252,8 +252,13 @@ impl Endpoint {
         key: EventKey,
         body: Bytes,
     ) -> Outcome {
-        let rank = key.rank();
-        let record = NewRecord::new(self.events.clone(), key.into_bytes(), body)
+        let (queue, (key, rank)) = match &self.sink {
+            Sink::Store {
+                hint: Some(hint), ..
+            } => (&self.tracked, hint(key)),
+            Sink::Store { .. } | Sink::Accept(_) => (&self.events, key.into_parts()),
+        };
+        let record = NewRecord::new(queue.clone(), key, body)
             .with_rank(rank)
             .with_meta(meta(receipt, verified, headers).encode());
         let outcome = self.insert(receipt, record).await;

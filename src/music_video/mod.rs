@@ -19,7 +19,10 @@
 //! [`Music`], [`Lyrics`], [`Wav`], [`VocalSeparation`], [`Cover`] and [`Midi`]. [`AnyCallback`] is for an
 //! endpoint at which all of them arrive.
 //!
-//! With the feature `client`, a `Client` submits tasks and asks the provider how they are going.
+//! With the feature `client`, a `Client` submits tasks and asks the provider how they are going. A
+//! `Submitter` submits each at most once, whatever crashes, and gives a `Submission` whose event can be
+//! waited for; `Callbacks::poll_with` has the worker ask where no callback comes, and
+//! `Callbacks::confirm_with` before any callback is believed.
 
 #[cfg(feature = "client")]
 mod client;
@@ -28,6 +31,8 @@ mod event;
 mod family;
 mod kie;
 mod parse;
+#[cfg(feature = "client")]
+mod track;
 
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
@@ -37,6 +42,11 @@ pub use self::client::{
 };
 #[cfg(all(feature = "client", any(test, feature = "testing")))]
 pub(crate) use self::client::{any_details, any_generated};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use self::track::{
+    Polling, Submission, SubmitError, SubmitErrorKind, Submitter, Tracker, WaitError, WaitErrorKind,
+};
 pub use self::{
     event::{Failure, MusicVideo, Outcome},
     family::{

@@ -8,6 +8,8 @@ pub mod conformance;
 mod fuzz;
 #[cfg(feature = "client")]
 mod fuzz_client;
+#[cfg(feature = "download")]
+mod fuzz_download;
 #[cfg(feature = "testing")]
 pub mod provider;
 mod recording;
@@ -15,6 +17,9 @@ mod recording;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use self::fuzz_client::{fuzz_details, fuzz_generated};
+#[cfg(feature = "download")]
+#[cfg_attr(docsrs, doc(cfg(feature = "download")))]
+pub use self::fuzz_download::fuzz_download;
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use self::{

@@ -21,11 +21,11 @@ use crate::{
     store::Leased,
 };
 
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A handler of any type, for events of any type.
 #[derive(Clone)]
-pub(crate) struct AnyHandler(Arc<dyn Seats>);
+pub(crate) struct AnyHandler(pub(super) Arc<dyn Seats>);
 
 /// A record, on its way to a handler.
 pub(super) struct Job {
@@ -41,7 +41,9 @@ pub(super) struct Failure {
 }
 
 /// Room for one delivery at a handler that is ready for it. Dropped unused, it gives the room back.
-pub(super) struct Seat(Box<dyn FnOnce(Job) -> BoxFuture<'static, Result<(), Failure>> + Send>);
+pub(super) struct Seat(Take);
+
+type Take = Box<dyn FnOnce(Job) -> BoxFuture<'static, Result<(), Failure>> + Send>;
 
 impl AnyHandler {
     pub(crate) fn from_handler<E: Event, H: Handler<E>>(handler: H) -> Self {
@@ -109,6 +111,13 @@ impl fmt::Debug for AnyHandler {
 }
 
 impl Seat {
+    pub(super) fn new<Fut>(take: impl FnOnce(Job) -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        Self(Box::new(move |job| Box::pin(take(job))))
+    }
+
     /// Reads the event and handles it.
     pub(super) fn take(self, job: Job) -> BoxFuture<'static, Result<(), Failure>> {
         (self.0)(job)
@@ -151,7 +160,7 @@ impl Job {
     }
 }
 
-trait Seats: Send + Sync + 'static {
+pub(super) trait Seats: Send + Sync + 'static {
     fn seat(&self) -> BoxFuture<'_, Result<Seat, BoxError>>;
 }
 
@@ -163,10 +172,8 @@ struct OfHandler<E, H> {
 impl<E: Event, H: Handler<E>> Seats for OfHandler<E, H> {
     fn seat(&self) -> BoxFuture<'_, Result<Seat, BoxError>> {
         let handler = Arc::clone(&self.handler);
-        let take = move |job: Job| -> BoxFuture<'static, _> {
-            Box::pin(async move { Ok(handler.handle(job.open()?).await?) })
-        };
-        Box::pin(async { Ok(Seat(Box::new(take))) })
+        let take = move |job: Job| async move { Ok(handler.handle(job.open()?).await?) };
+        Box::pin(async { Ok(Seat::new(take)) })
     }
 }
 
@@ -210,13 +217,11 @@ where
             poll_fn(|cx| service.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
-            Ok(Seat(Box::new(move |job: Job| -> BoxFuture<'static, _> {
-                Box::pin(async move {
-                    let delivery = job.open()?;
-                    service.call(delivery).await.map_err(HandlerError::from)?;
-                    Ok(())
-                })
-            })))
+            Ok(Seat::new(move |job: Job| async move {
+                let delivery = job.open()?;
+                service.call(delivery).await.map_err(HandlerError::from)?;
+                Ok(())
+            }))
         })
     }
 }

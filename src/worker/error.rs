@@ -39,6 +39,19 @@ pub(crate) enum Verdict {
     RetryAfter(Duration),
     /// Nothing.
     GiveUp,
+    /// What only a [room's own records](super::records::Records) say.
+    Ruled(Ruled),
+}
+
+/// What is to follow where nothing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ruled {
+    /// Another look, after this, however often there was one.
+    Later(Duration),
+    /// Nothing: it is kept for the operator.
+    Dead,
+    /// Nothing: it is forgotten, and its key is free again.
+    Disown,
 }
 
 impl HandlerError {

@@ -23,6 +23,14 @@ mod jobs;
 mod join;
 mod leasing;
 mod purge;
+#[cfg_attr(
+    not(feature = "client"),
+    allow(
+        dead_code,
+        reason = "the rooms that have records of their own are behind features"
+    )
+)]
+mod records;
 mod retry;
 mod run;
 mod settings;
@@ -34,13 +42,19 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "download"))]
 pub(crate) use self::retry::random;
-pub(crate) use self::{any::AnyHandler, settings::WorkerSettings};
+pub(crate) use self::{any::AnyHandler, records::Step, settings::WorkerSettings};
 pub use self::{
     delivery::Delivery,
     error::{GiveUp, HandlerError, RetryAfter},
     handler::Handler,
     retry::RetryPolicy,
     worker::Worker,
+};
+#[cfg(feature = "client")]
+pub(crate) use self::{
+    records::{Records, Ruling},
+    retry::part_of,
+    trouble::Trouble,
 };

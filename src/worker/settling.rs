@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     any::Failure,
-    error::Verdict,
+    error::{Ruled, Verdict},
     held::{BATCH, lossy},
     jobs::{About, End},
     join::join_all,
@@ -222,6 +222,7 @@ impl Run<'_> {
             Verdict::GiveUp => (None, error.clone()),
             Verdict::Retry => (next(None), over(&error, attempt)),
             Verdict::RetryAfter(delay) => (next(Some(delay)), over(&error, attempt)),
+            Verdict::Ruled(ruled) => return self.ruled(&about.key, attempt, ruled, error),
         };
         match retry {
             Some(delay) => {
@@ -239,6 +240,27 @@ impl Run<'_> {
                     attempt,
                     reason,
                     "an event is given up as a dead letter"
+                );
+                Action::Dead { reason }
+            }
+        }
+    }
+
+    /// What a room says of its own record. To look again later is no failure.
+    fn ruled(&self, key: &[u8], attempt: u32, ruled: Ruled, reason: String) -> Action {
+        match ruled {
+            Ruled::Later(after) => Action::RetryIn {
+                after: self.endpoint.clock.to_store(after),
+                error: reason,
+            },
+            Ruled::Disown => Action::Disown,
+            Ruled::Dead => {
+                tracing::error!(
+                    endpoint = self.endpoint.queue.endpoint(),
+                    key = lossy(key),
+                    attempt,
+                    reason,
+                    "a tracked task is given up as a dead letter"
                 );
                 Action::Dead { reason }
             }

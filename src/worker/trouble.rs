@@ -60,7 +60,7 @@ pub(super) async fn call<T>(
 
 /// One series of failures of the same kind.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     longest: Duration,
     failures: u32,
     told: Option<Instant>,
@@ -74,7 +74,7 @@ impl Trouble {
     const TELL_EVERY: Duration = Duration::from_secs(30);
 
     /// Pauses are never longer than `longest`, nor than ten seconds.
-    pub(super) fn new(longest: Duration) -> Self {
+    pub(crate) fn new(longest: Duration) -> Self {
         Self {
             longest: longest.min(Self::LONGEST_PAUSE),
             failures: 0,
@@ -83,12 +83,12 @@ impl Trouble {
         }
     }
 
-    pub(super) fn is_over(&mut self) {
+    pub(crate) fn is_over(&mut self) {
         self.failures = 0;
     }
 
     /// How long to wait after one more failure: longer each time, with jitter.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let factor = 2_u32.saturating_pow(self.failures);
         self.failures = self.failures.saturating_add(1);
         let pause = Self::FIRST_PAUSE.saturating_mul(factor).min(self.longest);
@@ -96,7 +96,7 @@ impl Trouble {
     }
 
     /// Whether to tell of this failure, and of how many more that were not told.
-    pub(super) fn tell(&mut self) -> Option<u64> {
+    pub(crate) fn tell(&mut self) -> Option<u64> {
         if self
             .told
             .is_some_and(|told| told.elapsed() < Self::TELL_EVERY)

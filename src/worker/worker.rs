@@ -8,7 +8,7 @@ use super::{AnyHandler, WorkerSettings, join::join_all, run};
 use crate::{
     Clock,
     liveness::{Life, Liveness},
-    store::{AnyStore, Queue, Retention},
+    store::{AnyStore, Queue, QueueKind, Retention},
 };
 
 /// Handles what the service received: made by the builder, and to be run.
@@ -122,7 +122,10 @@ impl Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.endpoints.iter().map(|e| e.queue.endpoint());
+        // The tracked tasks of an endpoint are no endpoint of their own.
+        let events = |e: &&Endpoint| e.queue.kind() == QueueKind::Events;
+        let names = self.endpoints.iter().filter(events);
+        let names = names.map(|e| e.queue.endpoint());
         f.debug_struct("Worker")
             .field("endpoints", &names.collect::<Vec<_>>())
             .finish_non_exhaustive()

@@ -8,6 +8,8 @@ mod file;
 mod neighbours;
 #[path = "../receiver/mod.rs"]
 mod receiver;
+#[path = "../support/small_disk.rs"]
+mod small_disk;
 mod syncs;
 
 use std::{
@@ -23,7 +25,7 @@ use tower_callback::{
     store::{SqliteStore, Store},
 };
 
-use receiver::{Line, Place, Receiver, Reply, events, integrity, open, wait_for};
+use receiver::{Line, Place, Receiver, Reply, cannot_run, events, integrity, open, wait_for};
 
 fn main() -> ExitCode {
     if let Some(setup) = receiver::Setup::given() {

@@ -10,6 +10,8 @@
     reason = "a module of its own in each test, which uses its own part"
 )]
 
+#[path = "../support/ci.rs"]
+mod ci;
 mod http;
 mod journal;
 mod phase;
@@ -20,6 +22,7 @@ mod stores;
 pub mod strace;
 
 pub use self::{
+    ci::{cannot_run, must_have_all},
     http::{Reply, post},
     journal::Line,
     phase::{Part, Phase},
@@ -31,16 +34,3 @@ pub use self::{
 pub const ENDPOINT: &str = "music-video";
 pub const PATH: &str = "/music-video-callback";
 pub const SECRET: &str = "a-secret-of-32-characters-or-so";
-
-/// Whether what is missing here must be there: a run that is to prove something must not skip.
-pub fn must_have_all() -> bool {
-    std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0")
-}
-
-/// Why a test cannot run here: ignored on somebody's machine, failed where everything must be there.
-pub fn cannot_run(reason: String) -> Result<libtest_mimic::Completion, libtest_mimic::Failed> {
-    if must_have_all() {
-        return Err(reason.into());
-    }
-    Ok(libtest_mimic::Completion::ignored_with(reason))
-}

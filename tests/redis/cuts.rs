@@ -127,7 +127,8 @@ async fn a_stalled_connection_is_given_up_for_a_new_one() {
 
 /// The group commit drops a call at its deadline, long before the client would give up.
 async fn a_call_that_is_dropped_while_nothing_comes_takes_its_connection_along() {
-    let server = Redis::shared();
+    // Nobody else's connections are counted.
+    let server = Redis::start(&[]);
     let proxy = Proxy::to(server.address());
     let store = behind(&proxy, LONG).await;
     let record = event("a");
@@ -140,15 +141,25 @@ async fn a_call_that_is_dropped_while_nothing_comes_takes_its_connection_along()
         // As long as makes a call suspicious.
         tokio::time::sleep(Duration::from_millis(1100)).await;
     }
-    // What stalled stays so; new connections go elsewhere.
-    let other = Proxy::to(server.address());
-    drop(other);
+    let connections = || {
+        let stats = server.command(&["INFO", "stats"]);
+        let count = |line: &str| {
+            line.strip_prefix("total_connections_received:")?
+                .trim()
+                .parse()
+                .ok()
+        };
+        stats.lines().find_map(count).unwrap()
+    };
+    let before: u64 = connections();
     proxy.pass();
     let repeat = store.insert(std::slice::from_ref(&record));
     let answers = tokio::time::timeout(Duration::from_secs(30), repeat)
         .await
         .unwrap();
     assert_eq!(answers.unwrap(), [Inserted::Fresh]);
+    // One that asked, and the new one.
+    assert_eq!(connections() - before, 2);
 }
 
 async fn a_server_that_is_away_for_long_is_found_again() {

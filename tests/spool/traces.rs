@@ -16,6 +16,7 @@ use crate::{
 
 trials! {
     an_outage_is_one_warning_and_its_end_one_line_with_the_count,
+    inserts_that_fail_one_after_the_other_are_one_warning_too,
     a_start_with_records_from_before_is_told,
     a_rejected_record_is_a_warning_with_its_reason,
     a_forwarder_that_is_dropped_unrun_warns,
@@ -84,6 +85,18 @@ async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
         assert!(outage[1].contains("the spool is empty"), "{outage:?}");
     }
     assert!(!lines.concat().contains("canary"));
+}
+
+/// Without a forwarder every one of them tries the store.
+async fn inserts_that_fail_one_after_the_other_are_one_warning_too() {
+    let rig = Rig::new().await;
+    let (capture, _guard) = Capture::start();
+    rig.engine.store.fail(Fault::Unavailable);
+    for n in 0..5 {
+        rig.put(&event(format!("task {n}"))).await;
+    }
+    let lines = capture.lines();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
 }
 
 async fn a_start_with_records_from_before_is_told() {

@@ -114,6 +114,7 @@ caught! {
     6 quarantine_is_never_leased: QuarantineIsLeased;
     7 tokens_never_recur: TokenIsTheRecord;
     7 tokens_of_stores_with_one_history_differ: TokensAreCounted;
+    7 tokens_never_recur_in_another_process: TokensAreCounted;
     7 leases_and_tokens_survive_reopening: ReopensEmpty, ReopeningEndsLeases;
     8 an_expired_lease_that_nobody_took_still_settles: ExpiredIsStale;
     8 a_lease_that_was_taken_over_is_stale: FencingIsIgnored, TokenIsTheRecord;

@@ -83,7 +83,7 @@ fn the_guide_quotes_the_example() {
     ];
     let sources = sources.map(lines);
     let guide = include_str!("../../docs/your-own-store.md");
-    let quotes = guide.split("```rust,ignore").skip(1);
+    let quotes = guide.split("```rs\n").skip(1);
     let quotes = quotes.map(|rest| lines(rest.split("```").next().unwrap()));
     let mut count = 0;
     for quote in quotes {

@@ -1,150 +1,195 @@
 //! The PostgreSQL store: on a server, on a user's pool, and behind a pooler.
 
-use std::sync::{
-    Mutex, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use libtest_mimic::Trial;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::{ConnectOptions as _, Postgres, Transaction, postgres::PgPoolOptions};
 use tower_callback::{
-    store::{AnyStore, PostgresOptions, PostgresStore},
-    testing::conformance::Fixture,
+    store::{CompleteErrorKind, Lease, PostgresOptions, PostgresStore},
+    testing::conformance::{Completed, Completes, Cut, Fixture, Process},
 };
 
 use crate::{
-    servers::postgres::{Bouncer, Postgres, missing, missing_bouncer, url},
+    child,
+    servers::{
+        postgres::{Bouncer, Postgres as Server, missing, missing_bouncer, options, url},
+        proxy::{Proxy, Way},
+    },
     suite::{self, Made},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
-        suite::inspected("postgres", &[], || made(missing(), OnUrl::default())),
-        suite::of(
-            "postgres on a pool with bad settings, behind `AnyStore`",
-            &[],
-            || made(missing(), OnPool::default()),
-        ),
-        suite::inspected("postgres behind PgBouncer", &[], || {
-            made(missing_bouncer(), Behind::default())
-        }),
+        (Kind::Server, "postgres"),
+        (Kind::Pool, "postgres on a pool with bad settings"),
+        (Kind::Bouncer, "postgres behind PgBouncer"),
     ]
     .into_iter()
-    .flatten()
+    .flat_map(|(kind, name)| {
+        let mut trials = suite::inspected(name, &[], move || Place::new(kind));
+        trials.extend(suite::completing(name, &[], move || Place::new(kind)));
+        trials
+    })
     .collect()
 }
 
-fn made<F>(missing: Option<String>, fixture: F) -> Made<F> {
-    missing.map_or(Ok(fixture), Err)
+/// How the store gets to its server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Server,
+    /// On a pool whose settings are the worst that a user may have.
+    Pool,
+    Bouncer,
 }
 
-/// A schema for every store: one database for all.
-#[derive(Default)]
-struct Schemas(Mutex<String>);
-
-impl Schemas {
-    fn fresh(&self) -> PostgresOptions {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        *self.0.lock().unwrap() = format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        self.last()
-    }
-
-    fn last(&self) -> PostgresOptions {
-        PostgresStore::options().with_schema(&*self.0.lock().unwrap())
-    }
-}
-
-#[derive(Default)]
-struct OnUrl(Schemas);
-
-impl OnUrl {
-    async fn store(options: PostgresOptions) -> PostgresStore {
-        let url = Postgres::shared().url("postgres");
-        options.open(&url).await.unwrap()
-    }
-}
-
-impl Fixture for OnUrl {
-    type Store = PostgresStore;
-
-    async fn open(&self) -> PostgresStore {
-        Self::store(self.0.fresh()).await
-    }
-    async fn open_bounded(&self, records: usize) -> Option<PostgresStore> {
-        let options = self.0.fresh().with_capacity(records as u64);
-        Some(Self::store(options).await)
-    }
-    async fn reopen(&self, store: PostgresStore) -> Option<PostgresStore> {
-        drop(store);
-        Some(Self::store(self.0.last()).await)
-    }
-}
-
-#[derive(Default)]
-struct OnPool(Schemas);
-
-impl OnPool {
-    /// A pool whose settings are the worst that a user may have.
-    async fn store(options: PostgresOptions) -> AnyStore {
-        let server = Postgres::shared().options("postgres").options([
+impl Kind {
+    async fn open(self, options: PostgresOptions, server: SocketAddr) -> PostgresStore {
+        if self != Self::Pool {
+            return options.open(&url(server, "postgres")).await.unwrap();
+        }
+        let settings = [
             ("synchronous_commit", "off"),
             ("default_transaction_isolation", "serializable"),
             ("bytea_output", "escape"),
             ("search_path", "nowhere"),
-        ]);
+        ];
         let pool = PgPoolOptions::new()
             .max_connections(5)
-            .connect_with(server)
+            .connect_with(crate::servers::postgres::options(server, "postgres").options(settings))
             .await
             .unwrap();
-        AnyStore::new(options.with_pool(pool).await.unwrap())
+        options.with_pool(pool).await.unwrap()
+    }
+
+    /// Where the server is, or what stands before it.
+    fn address(self) -> SocketAddr {
+        static BOUNCER: OnceLock<Bouncer> = OnceLock::new();
+        let server = Server::shared();
+        match self {
+            Self::Server | Self::Pool => server.address(),
+            // With fewer connections than clients, so that they are handed round.
+            Self::Bouncer => BOUNCER
+                .get_or_init(|| Bouncer::start(server, "default_pool_size = 4"))
+                .address(),
+        }
     }
 }
 
-impl Fixture for OnPool {
-    type Store = AnyStore;
+/// Opens what another process was told.
+pub(crate) async fn open(place: &str) -> PostgresStore {
+    let [kind, schema, server] = place.split(',').collect::<Vec<_>>()[..] else {
+        panic!("{place} is no place");
+    };
+    let kinds = [Kind::Server, Kind::Pool, Kind::Bouncer];
+    let kind = kinds.into_iter().find(|known| format!("{known:?}") == kind);
+    let options = PostgresStore::options().with_schema(schema);
+    kind.unwrap().open(options, server.parse().unwrap()).await
+}
 
-    async fn open(&self) -> AnyStore {
-        Self::store(self.0.fresh()).await
+/// A schema for every store, in one database for all, behind a proxy that cuts connections.
+struct Place {
+    kind: Kind,
+    schema: Mutex<String>,
+    proxy: OnceLock<Proxy>,
+}
+
+impl Place {
+    fn new(kind: Kind) -> Made<Self> {
+        let missing = match kind {
+            Kind::Bouncer => missing_bouncer(),
+            Kind::Server | Kind::Pool => missing(),
+        };
+        let place = Self {
+            kind,
+            schema: Mutex::default(),
+            proxy: OnceLock::new(),
+        };
+        missing.map_or(Ok(place), Err)
     }
-    async fn open_bounded(&self, records: usize) -> Option<AnyStore> {
-        Some(Self::store(self.0.fresh().with_capacity(records as u64)).await)
+
+    fn fresh(&self) -> PostgresOptions {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        *self.schema.lock().unwrap() = format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.last()
     }
-    async fn reopen(&self, store: AnyStore) -> Option<AnyStore> {
-        drop(store);
-        Some(Self::store(self.0.last()).await)
+
+    fn last(&self) -> PostgresOptions {
+        PostgresStore::options().with_schema(&*self.schema.lock().unwrap())
+    }
+
+    fn proxy(&self) -> &Proxy {
+        self.proxy.get_or_init(|| Proxy::to(self.kind.address()))
+    }
+
+    async fn store(&self, options: PostgresOptions) -> PostgresStore {
+        self.kind.open(options, self.proxy().address()).await
     }
 }
 
-/// With fewer server connections than clients, so that they are handed round.
-fn bouncer() -> &'static Bouncer {
-    static BOUNCER: OnceLock<Bouncer> = OnceLock::new();
-    BOUNCER.get_or_init(|| Bouncer::start(Postgres::shared(), "default_pool_size = 4"))
-}
-
-#[derive(Default)]
-struct Behind(Schemas);
-
-impl Behind {
-    async fn store(options: PostgresOptions) -> PostgresStore {
-        options
-            .open(&url(bouncer().address(), "postgres"))
-            .await
-            .unwrap()
-    }
-}
-
-impl Fixture for Behind {
+impl Fixture for Place {
     type Store = PostgresStore;
 
     async fn open(&self) -> PostgresStore {
-        Self::store(self.0.fresh()).await
+        self.store(self.fresh()).await
     }
     async fn open_bounded(&self, records: usize) -> Option<PostgresStore> {
-        Some(Self::store(self.0.fresh().with_capacity(records as u64)).await)
+        let options = self.fresh().with_capacity(records as u64);
+        Some(self.store(options).await)
     }
     async fn reopen(&self, store: PostgresStore) -> Option<PostgresStore> {
         drop(store);
-        Some(Self::store(self.0.last()).await)
+        Some(self.store(self.last()).await)
+    }
+    async fn open_again(&self, _: &PostgresStore) -> Option<PostgresStore> {
+        Some(self.store(self.last()).await)
+    }
+    async fn process(&self, _: &PostgresStore, days_off: i64) -> Option<Process> {
+        let schema = self.schema.lock().unwrap().clone();
+        let place = format!("postgres:{:?},{schema},{}", self.kind, self.kind.address());
+        Some(Process::start(child::command(&place, days_off)?).unwrap())
+    }
+    async fn cut(&self, _: &PostgresStore, when: Option<Cut>) -> bool {
+        match when {
+            None => self.proxy().pass(),
+            Some(Cut::Request(bytes)) => self.proxy().cut_after(Way::Request, bytes),
+            Some(Cut::Answer(bytes)) => self.proxy().cut_after(Way::Answer, bytes),
+        }
+        true
+    }
+}
+
+impl Completes for Place {
+    type Transaction = (PostgresStore, Transaction<'static, Postgres>);
+
+    const HOLDS_ROWS_ONLY: bool = true;
+
+    async fn begin(&self, store: &PostgresStore) -> Self::Transaction {
+        let server = options(self.kind.address(), "postgres")
+            .extra_float_digits(None)
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new().connect_with(server).await.unwrap();
+        (store.clone(), pool.begin().await.unwrap())
+    }
+    async fn complete(&self, (store, tx): &mut Self::Transaction, lease: &Lease) -> Completed {
+        match store.complete(tx, lease).await {
+            Ok(()) => Completed::Now,
+            Err(error) => match error.kind() {
+                CompleteErrorKind::Completed => Completed::Before,
+                CompleteErrorKind::Lost => Completed::Lost,
+                _ => panic!("{error:?}"),
+            },
+        }
+    }
+    async fn commit(&self, (_, transaction): Self::Transaction) {
+        transaction.commit().await.unwrap();
+    }
+    async fn roll_back(&self, (_, transaction): Self::Transaction) {
+        transaction.rollback().await.unwrap();
     }
 }

@@ -107,12 +107,10 @@ impl GenerateRequest {
     }
 
     /// What is stored.
-    #[allow(dead_code, reason = "submissions are not stored yet")]
     pub(crate) fn encode(&self) -> Bytes {
         self.wire(None)
     }
 
-    #[allow(dead_code, reason = "submissions are not stored yet")]
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let wire: Wire<'_> = serde_json::from_slice(bytes)?;
         Ok(Self {

@@ -57,9 +57,9 @@ pub async fn release<E: Event>(
         return Err(ReleaseError::new(ReleaseErrorKind::Unknown));
     };
     let (key, meta) = read::<E>(&body, &meta)?;
-    let rank = key.rank();
+    let (key, rank) = key.into_parts();
     let events = Queue::events(quarantine.endpoint());
-    let record = NewRecord::new(events, key.into_bytes(), body)
+    let record = NewRecord::new(events, key, body)
         .with_rank(rank)
         .with_meta(meta.encode());
     let inserted = store.insert(slice::from_ref(&record)).await?;

@@ -76,7 +76,7 @@ impl Statements {
             ),
             lease: text("SELECT * FROM SCHEMA.lease_1($1, $2, $3, $4, $5, $6, $7, $8, $9)"),
             settle: text("SELECT * FROM SCHEMA.settle_1($1, $2, $3, $4, $5, $6, $7, $8)"),
-            find: text(FIND),
+            find: text("SELECT * FROM SCHEMA.find_1($1)"),
             purge: text("SELECT * FROM SCHEMA.purge_1($1, $2, $3, $4, $5, $6, $7, $8)"),
             complete: text("SELECT SCHEMA.complete_1($1, $2)"),
             counts: text(COUNTS),
@@ -90,18 +90,6 @@ impl Statements {
         }
     }
 }
-
-const FIND: &str = "
-SELECT s.seq, s.id, s.rank,
-    CASE WHEN i.state = 1 AND i.lease_until > SCHEMA.clock_1() THEN 1
-        WHEN i.seq IS NOT NULL THEN 0 ELSE coalesce(d.state, 4) END::smallint,
-    CASE WHEN i.state = 1 THEN i.settled_by ELSE coalesce(i.token, d.token) END,
-    p.body, p.meta, coalesce(i.error, d.error)
-FROM SCHEMA.seen s
-LEFT JOIN SCHEMA.inbox i ON i.seq = s.seq
-LEFT JOIN SCHEMA.settled d ON d.seq = s.seq
-LEFT JOIN SCHEMA.payload p ON p.seq = s.seq
-WHERE s.k = $1";
 
 const COUNTS: &str = "
 SELECT

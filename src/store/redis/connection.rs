@@ -146,9 +146,6 @@ impl Lane {
         let answer = answer.and_then(Value::extract_error);
         doubt.since = None;
         answer.map_err(|error| {
-            if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
-                servers.note_move(&error);
-            }
             if !leaves_connection_whole(&error) {
                 self.give_up(generation);
             }
@@ -205,12 +202,6 @@ impl Servers {
     pub(super) fn candidates(&self) -> Vec<ConnectionInfo> {
         let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
         moved.iter().chain(&self.nodes).cloned().collect()
-    }
-
-    fn note_move(&self, error: &RedisError) {
-        let target = error.redirect_node();
-        let mut moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
-        *moved = target.and_then(|(target, _)| elsewhere(self.nodes.first()?, target));
     }
 
     /// A connection to the server that has the slot, proven.

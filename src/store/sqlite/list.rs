@@ -48,7 +48,7 @@ const DONE_ONES: &str = summary_of_seen!(
 );
 
 /// The parts of a list, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Alive,
     Quarantine,
@@ -238,5 +238,37 @@ impl Place {
             time: i64::from_be_bytes(*time),
             tie,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place_and_nothing_else_does() {
+        for part in Part::ALL {
+            let tie = match part {
+                Part::Done => Tie::Key(vec![0xab; 16]),
+                _ => Tie::Seq(-7),
+            };
+            let time = 1_735_661_400_000;
+            let cursor = Place { part, time, tie }.cursor();
+            let read = Place::read(&cursor).unwrap();
+            assert!(read.part == part && read.time == time);
+            assert_eq!(read.cursor(), cursor);
+            let bytes = cursor.as_bytes();
+            let longer = [bytes, b"!"].concat();
+            for wrong in [
+                &bytes[1..],
+                &bytes[..bytes.len() - 1],
+                &longer,
+                b"",
+                b"\x09",
+            ] {
+                let cursor = Cursor::from_bytes(wrong.to_vec());
+                assert!(Place::read(&cursor).is_err(), "{part:?} {cursor}");
+            }
+        }
     }
 }

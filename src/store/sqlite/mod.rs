@@ -154,7 +154,7 @@ impl SqliteStore {
     /// in: what the handler writes there takes effect exactly once.
     ///
     /// Commit it if this succeeds; roll it back if it fails or was dropped before it answered. A
-    /// lease is completed once: the second time is [`Completed`](CompleteErrorKind::Completed), so
+    /// lease is completed once: the second time is [`Completed`](super::CompleteErrorKind::Completed), so
     /// that a transaction whose commit was ambiguous can be repeated.
     ///
     /// Begin the transaction with `BEGIN IMMEDIATE` (`begin_with`). A plain `BEGIN` that read

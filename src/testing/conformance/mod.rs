@@ -317,6 +317,7 @@ clauses! { $
     processes[Processes]::{
         many_processes_lose_nothing_and_double_nothing,
         what_a_killed_process_was_answered_stands,
+        tokens_never_recur_in_another_process,
         a_process_killed_in_a_call_made_it_or_did_not,
     }
     processes[WrongClocks]::{

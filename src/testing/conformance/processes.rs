@@ -132,6 +132,30 @@ pub async fn what_a_killed_process_was_answered_stands<F: Fixture>(fixture: &F) 
     Outcome::Kept
 }
 
+/// A process that begins anew gives no token that one before it gave.
+pub async fn tokens_never_recur_in_another_process<F: Fixture>(fixture: &F) -> Outcome {
+    let probe = Probe::open(clause!(), fixture).await;
+    probe.put_fresh(&event("task")).await;
+    let mut seen = HashSet::new();
+    for _ in 0..3 {
+        let Some(process) = start(&probe, 0).await else {
+            return Need::Processes.does_not_apply();
+        };
+        for _ in 0..3 {
+            let leased = process.lease(&events(), 1, LONG).await;
+            probe.same("records that are due", leased.len(), 1);
+            let lease = &leased[0].lease;
+            probe.seen(
+                seen.insert(lease.token),
+                || "a token of another process came again",
+            );
+            process.applied(lease, retry_in(Duration::ZERO)).await;
+        }
+        process.store().kill();
+    }
+    Outcome::Kept
+}
+
 /// Killed in the middle of a call: it was made or was not, and can be repeated.
 pub async fn a_process_killed_in_a_call_made_it_or_did_not<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;

@@ -3,6 +3,7 @@
 mod handling;
 mod leases;
 mod probe;
+mod records;
 mod services;
 mod shutdown;
 mod store_faults;

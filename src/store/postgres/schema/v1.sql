@@ -126,10 +126,40 @@ BEGIN
             ELSE coalesce(d.state, 4) END::smallint,
         p.key
     FROM SCHEMA.seen s
-    LEFT JOIN SCHEMA.inbox i ON i.seq = s.seq
-    LEFT JOIN SCHEMA.settled d ON d.seq = s.seq
-    LEFT JOIN SCHEMA.payload p ON p.seq = s.seq
+    LEFT JOIN LATERAL (
+        SELECT x.seq, x.state, x.lease_until FROM SCHEMA.inbox x WHERE x.seq = s.seq OFFSET 0
+    ) i ON true
+    LEFT JOIN LATERAL (
+        SELECT x.state FROM SCHEMA.settled x WHERE x.seq = s.seq OFFSET 0) d ON true
+    LEFT JOIN LATERAL (
+        SELECT x.key FROM SCHEMA.payload x WHERE x.seq = s.seq OFFSET 0) p ON true
     WHERE s.k = ANY (ks);
+END $$;
+
+CREATE FUNCTION SCHEMA.find_1(k_ bytea)
+RETURNS TABLE (
+    seq bigint, id bytea, rank integer, state smallint, token bigint, body bytea, meta bytea,
+    error text
+)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ bigint := SCHEMA.clock_1();
+BEGIN
+    RETURN QUERY
+    SELECT s.seq, s.id, s.rank,
+        CASE WHEN i.state = 1 AND i.lease_until > now_ THEN 1
+            WHEN i.seq IS NOT NULL THEN 0 ELSE coalesce(d.state, 4) END::smallint,
+        CASE WHEN i.state = 1 THEN i.settled_by ELSE coalesce(i.token, d.token) END,
+        p.body, p.meta, coalesce(i.error, d.error)
+    FROM SCHEMA.seen s
+    LEFT JOIN LATERAL (SELECT x.* FROM SCHEMA.inbox x WHERE x.seq = s.seq OFFSET 0) i ON true
+    LEFT JOIN LATERAL (SELECT x.* FROM SCHEMA.settled x WHERE x.seq = s.seq OFFSET 0) d ON true
+    LEFT JOIN LATERAL (SELECT x.* FROM SCHEMA.payload x WHERE x.seq = s.seq OFFSET 0) p ON true
+    WHERE s.k = k_;
 END $$;
 
 -- Inserts what is new, and tells of the rest: answer 1 known, 3 no room; 6 tells how many were
@@ -147,7 +177,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET jit = off
-SET enable_nestloop = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_nestloop = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -429,9 +459,11 @@ RETURNS TABLE (n bigint, answer smallint)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_nestloop = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
+-- Whatever is looked for in a table is named by `ANY (seqs)` or one by one (LATERAL): a join that the
+-- planner may begin with the table reads all of it, once it was planned while that was empty.
 DECLARE
     now_ bigint;
     applied bigint[] := '{}';
@@ -439,19 +471,21 @@ DECLARE
 BEGIN
     PERFORM SCHEMA.guard_1(standby, unsafe, patience);
     IF EXISTS (SELECT FROM unnest(actions) a WHERE a <> 5) THEN
-        -- It waits for whoever has a row, in one order: skipping would lose a settlement.
-        SELECT coalesce(array_agg(x.n), '{}') INTO applied FROM (
-            SELECT s.n FROM unnest(seqs, tokens, actions) WITH ORDINALITY s(seq, token, action, n)
-            JOIN SCHEMA.inbox i ON i.seq = s.seq
-            WHERE s.action <> 5 AND i.token = s.token AND i.state = 1
-            ORDER BY i.seq FOR UPDATE OF i
-        ) x;
+        -- It waits for whoever has a row, in order of `seq`, in which they are given: skipping would
+        -- lose a settlement.
+        SELECT coalesce(array_agg(s.n), '{}') INTO applied
+        FROM unnest(seqs, tokens, actions) WITH ORDINALITY s(seq, token, action, n)
+        CROSS JOIN LATERAL (
+            SELECT FROM SCHEMA.inbox i
+            WHERE i.seq = s.seq AND i.token = s.token AND i.state = 1 FOR UPDATE
+        ) held
+        WHERE s.action <> 5;
         now_ := SCHEMA.clock_1();
         WITH gone AS (
             DELETE FROM SCHEMA.inbox i
             USING unnest(seqs, tokens, actions, errors) s(seq, token, action, error)
-            WHERE i.seq = s.seq AND i.token = s.token AND i.state = 1 AND i.next_due IS NULL
-                AND s.action IN (1, 2, 3)
+            WHERE i.seq = ANY (seqs) AND i.seq = s.seq AND i.token = s.token AND i.state = 1
+                AND i.next_due IS NULL AND s.action IN (1, 2, 3)
             RETURNING i.seq, i.born, i.token, i.queue, i.attempt, i.expiries, i.k,
                 s.action, coalesce(s.error, i.error) AS error
         )
@@ -464,17 +498,22 @@ BEGIN
             PERFORM SCHEMA.forget_1(array_agg(d.seq), array_agg(d.k))
             FROM unnest(seqs, tokens, actions) s(seq, token, action)
             JOIN SCHEMA.settled d ON d.seq = s.seq AND d.token = s.token AND d.state = 5
-            WHERE s.action = 3
+            WHERE s.action = 3 AND d.seq = ANY (seqs)
             HAVING count(*) > 0;
         END IF;
         IF EXISTS (SELECT FROM unnest(actions) a WHERE a IN (2, 4, 6)) THEN
             INSERT INTO SCHEMA.failed (seq, at, attempt, error)
             SELECT s.seq, now_, coalesce(i.attempt, d.attempt), coalesce(s.error, '')
             FROM unnest(seqs, tokens, actions, errors) WITH ORDINALITY s(seq, token, action, error, n)
-            LEFT JOIN SCHEMA.inbox i ON i.seq = s.seq AND i.token = s.token AND i.state = 1
-                AND i.next_due IS NULL AND s.action = 4
-            LEFT JOIN SCHEMA.settled d ON d.seq = s.seq AND d.token = s.token AND d.state = 3
-                AND s.action = 2
+            LEFT JOIN LATERAL (
+                SELECT x.seq, x.attempt FROM SCHEMA.inbox x
+                WHERE x.seq = s.seq AND x.token = s.token AND x.state = 1 AND x.next_due IS NULL
+                    AND s.action = 4 OFFSET 0
+            ) i ON true
+            LEFT JOIN LATERAL (
+                SELECT x.seq, x.attempt FROM SCHEMA.settled x
+                WHERE x.seq = s.seq AND x.token = s.token AND x.state = 3 AND s.action = 2 OFFSET 0
+            ) d ON true
             WHERE s.n = ANY (applied) AND s.action IN (2, 4)
                 AND (i.seq IS NOT NULL OR d.seq IS NOT NULL);
             DELETE FROM SCHEMA.failed f WHERE f.ctid = ANY (ARRAY(
@@ -488,29 +527,31 @@ BEGIN
                 attempt = CASE s.action WHEN 6 THEN greatest(i.attempt - 1, 0) ELSE i.attempt END,
                 error = coalesce(s.error, i.error)
             FROM unnest(seqs, tokens, actions, waits, errors) s(seq, token, action, wait, error)
-            WHERE i.seq = s.seq AND i.token = s.token AND i.state = 1 AND i.next_due IS NULL
-                AND s.action IN (4, 6);
+            WHERE i.seq = ANY (seqs) AND i.seq = s.seq AND i.token = s.token AND i.state = 1
+                AND i.next_due IS NULL AND s.action IN (4, 6);
         END IF;
         -- An event that replaced the leased one is due now, whatever became of the lease.
         UPDATE SCHEMA.inbox i SET
             state = 0, due = greatest(i.next_due, now_), lease_until = NULL, next_due = NULL,
             attempt = 0
         FROM unnest(seqs, tokens, actions) s(seq, token, action)
-        WHERE i.seq = s.seq AND i.token = s.token AND i.state = 1 AND i.next_due IS NOT NULL
-            AND s.action <> 5;
+        WHERE i.seq = ANY (seqs) AND i.seq = s.seq AND i.token = s.token AND i.state = 1
+            AND i.next_due IS NOT NULL AND s.action <> 5;
     END IF;
     IF 5 = ANY (actions) THEN
         now_ := SCHEMA.clock_1();
         WITH free AS MATERIALIZED (
-            SELECT s.n, i.seq, s.wait
+            SELECT s.n, s.seq, s.wait
             FROM unnest(seqs, tokens, actions, waits) WITH ORDINALITY s(seq, token, action, wait, n)
-            JOIN SCHEMA.inbox i ON i.seq = s.seq
-            WHERE s.action = 5 AND i.token = s.token AND i.state = 1
-            FOR UPDATE OF i SKIP LOCKED
+            CROSS JOIN LATERAL (
+                SELECT FROM SCHEMA.inbox i
+                WHERE i.seq = s.seq AND i.token = s.token AND i.state = 1 FOR UPDATE SKIP LOCKED
+            ) held
+            WHERE s.action = 5
         ), done AS (
             UPDATE SCHEMA.inbox i SET
                 lease_until = now_ + f.wait, due = greatest(i.next_due, now_ + f.wait)
-            FROM free f WHERE i.seq = f.seq
+            FROM free f WHERE i.seq = ANY (seqs) AND i.seq = f.seq
             RETURNING f.n
         )
         SELECT coalesce(array_agg(done.n), '{}') INTO extended FROM done;
@@ -521,8 +562,10 @@ BEGIN
         RETURN QUERY
         SELECT s.n, CASE WHEN i.token = s.token AND i.state = 1 THEN 3 ELSE 2 END::smallint
         FROM unnest(seqs, tokens) WITH ORDINALITY s(seq, token, n)
-        LEFT JOIN SCHEMA.inbox i ON i.seq = s.seq
-        LEFT JOIN SCHEMA.settled d ON d.seq = s.seq
+        LEFT JOIN LATERAL (
+            SELECT x.token, x.state FROM SCHEMA.inbox x WHERE x.seq = s.seq OFFSET 0) i ON true
+        LEFT JOIN LATERAL (
+            SELECT x.token FROM SCHEMA.settled x WHERE x.seq = s.seq OFFSET 0) d ON true
         WHERE NOT (s.n = ANY (applied)) AND (i.token = s.token OR d.token = s.token);
     END IF;
 END $$;

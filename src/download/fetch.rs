@@ -1,0 +1,138 @@
+//! One video that is to be fetched.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use super::{
+    digest::Digest,
+    downloader::{Shared, Video},
+    error::{DownloadError, DownloadErrorKind as Kind},
+    name,
+    progress::{self, Progress, ProgressStream, Reporter},
+    transfer::Transfer,
+};
+
+/// A video that is to be fetched: made by [`Downloader::fetch`](super::Downloader::fetch), and begun by
+/// `.await`.
+///
+/// Dropping the future ends the download, and nothing of it stays.
+#[must_use = "nothing is fetched until it is awaited"]
+pub struct Fetch {
+    shared: Arc<Shared>,
+    task_id: String,
+    url: String,
+    name: Option<String>,
+    expected: Option<Digest>,
+    reporter: Option<Reporter>,
+}
+
+impl Fetch {
+    pub(super) fn new(shared: Arc<Shared>, task_id: String, url: String) -> Self {
+        Self {
+            shared,
+            task_id,
+            url,
+            name: None,
+            expected: None,
+            reporter: None,
+        }
+    }
+
+    /// Keeps it under another name than the [default](super::Downloader::file_name).
+    ///
+    /// It is the name of a file on any system: up to 200 bytes, none of `/ \ < > : " | ? * # %` and no
+    /// control character, no dot in front, no dot or space at the end, and no device of Windows.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Accepts only the file with this digest. One that is there already is read for it, and replaced
+    /// if it is another.
+    pub fn expect_digest(mut self, digest: impl Into<Digest>) -> Self {
+        self.expected = Some(digest.into());
+        self
+    }
+
+    /// Tells how far it is. A second call ends the first one's stream.
+    pub fn progress(&mut self) -> ProgressStream {
+        let (reporter, stream) = progress::channel(self.shared.requests.clock.clone());
+        self.reporter = Some(reporter);
+        stream
+    }
+
+    async fn run(mut self) -> Result<Video, DownloadError> {
+        let shared = Arc::clone(&self.shared);
+        let name = match self.name.take() {
+            Some(name) if name::is_allowed(&name) => name,
+            Some(_) => {
+                let text = "this cannot be the name of a file";
+                return Err(DownloadError::new(Kind::InvalidName, text));
+            }
+            None => name::of_task(&self.task_id),
+        };
+        // Names that differ only in case can be one file.
+        let turn = shared.names.get(&name.to_lowercase(), Default::default);
+        let _turn = turn.lock_owned().await;
+        if let Some(there) = self.already_there(&name).await? {
+            return Ok(there);
+        }
+        let video = |downloaded: super::transfer::Downloaded| Video {
+            location: shared.place.location(&name),
+            file: shared.place.file(&name),
+            length: downloaded.length,
+            sha256: Some(downloaded.digest),
+            already_there: false,
+        };
+        let transfer = Transfer::new(
+            self.shared,
+            self.task_id,
+            self.url,
+            name.clone(),
+            self.expected,
+            self.reporter,
+        );
+        transfer.run().await.map(video)
+    }
+
+    async fn already_there(&mut self, name: &str) -> Result<Option<Video>, DownloadError> {
+        let place = &self.shared.place;
+        let Some(length) = place.length(name).await? else {
+            return Ok(None);
+        };
+        if self.expected.is_some() && place.digest(name).await? != self.expected {
+            return Ok(None);
+        }
+        if let Some(reporter) = &mut self.reporter {
+            reporter.tell_last(Progress {
+                done: length,
+                total: Some(length),
+            });
+        }
+        Ok(Some(Video {
+            location: place.location(name),
+            file: place.file(name),
+            length,
+            sha256: self.expected,
+            already_there: true,
+        }))
+    }
+}
+
+impl IntoFuture for Fetch {
+    type Output = Result<Video, DownloadError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch")
+            .field("task_id", &self.task_id)
+            .field("name", &self.name)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}

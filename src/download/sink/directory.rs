@@ -1,0 +1,203 @@
+//! Videos as files of a directory.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::OnceCell,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::{
+    space::{Promise, Space},
+    staged::{self, Staged},
+};
+use crate::download::{digest::Digest, error::DownloadError};
+
+/// How much is written at once.
+const BUFFER: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(in crate::download) struct Directory {
+    path: PathBuf,
+    space: Arc<Space>,
+    is_ready: OnceCell<()>,
+}
+
+impl Directory {
+    pub(in crate::download) fn new(path: PathBuf, reserve: u64) -> Self {
+        Self {
+            space: Arc::new(Space::new(path.clone(), reserve)),
+            path,
+            is_ready: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub(super) async fn length(&self, name: &str) -> Result<Option<u64>, DownloadError> {
+        let file = self.file(name);
+        blocking(move || missing_is_none(fs::metadata(&file).map(|there| there.len()))).await
+    }
+
+    pub(super) async fn digest(&self, name: &str) -> Result<Option<Digest>, DownloadError> {
+        let file = self.file(name);
+        blocking(move || missing_is_none(digest(&file))).await
+    }
+
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        length: Option<u64>,
+    ) -> Result<FileSink, DownloadError> {
+        self.is_ready
+            .get_or_try_init(|| {
+                let path = self.path.clone();
+                blocking(move || prepare(&path))
+            })
+            .await?;
+        let (directory, space) = (self.path.clone(), Arc::clone(&self.space));
+        let open = blocking(move || {
+            Ok(Open {
+                room: space.promise(length.unwrap_or_default())?,
+                staged: Staged::create(&directory)?,
+            })
+        });
+        Ok(FileSink {
+            name: self.file(name),
+            buffer: Vec::with_capacity(BUFFER),
+            state: State::Idle(open.await?, Vec::new()),
+        })
+    }
+}
+
+/// Once for each downloader: what is left behind was left by a process that has ended.
+fn prepare(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    if let Err(error) = staged::sweep(path) {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the directory of videos was not searched for what a killed process may have left"
+        );
+    }
+    Ok(())
+}
+
+fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+fn digest(file: &Path) -> io::Result<Digest> {
+    let mut file = File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Digest::of(hasher)),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, DownloadError> {
+    joined(spawn_blocking(work).await)
+}
+
+fn joined<T>(joined: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T, DownloadError> {
+    joined
+        .map_err(DownloadError::storage)?
+        .map_err(DownloadError::storage)
+}
+
+/// A file that is being written. The file goes before its room does.
+#[derive(Debug)]
+struct Open {
+    staged: Staged,
+    room: Promise,
+}
+
+/// Fills one buffer while another is written.
+pub(in crate::download) struct FileSink {
+    name: PathBuf,
+    buffer: Vec<u8>,
+    state: State,
+}
+
+/// The file, and an empty buffer; both travel to the thread that writes and come back.
+enum State {
+    Idle(Open, Vec<u8>),
+    Writing(JoinHandle<io::Result<(Open, Vec<u8>)>>),
+    Broken,
+}
+
+impl FileSink {
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), DownloadError> {
+        while !bytes.is_empty() {
+            let fits = bytes.len().min(BUFFER - self.buffer.len());
+            self.buffer.extend_from_slice(&bytes[..fits]);
+            bytes = &bytes[fits..];
+            if self.buffer.len() == BUFFER {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), DownloadError> {
+        let (mut open, spare) = self.idle().await?;
+        let mut full = mem::replace(&mut self.buffer, spare);
+        self.state = State::Writing(spawn_blocking(move || {
+            open.room.spend(full.len() as u64)?;
+            open.staged.write(&full)?;
+            full.clear();
+            Ok((open, full))
+        }));
+        Ok(())
+    }
+
+    async fn idle(&mut self) -> Result<(Open, Vec<u8>), DownloadError> {
+        if let State::Writing(writing) = &mut self.state {
+            let written = joined(writing.await);
+            self.state = State::Broken;
+            return written;
+        }
+        match mem::replace(&mut self.state, State::Broken) {
+            State::Idle(open, spare) => Ok((open, spare)),
+            State::Writing(_) | State::Broken => {
+                Err(DownloadError::storage("writing failed before"))
+            }
+        }
+    }
+
+    pub(super) async fn publish(mut self) -> Result<(), DownloadError> {
+        self.flush().await?;
+        let (open, _) = self.idle().await?;
+        let Open { staged, room } = open;
+        blocking(move || {
+            let published = staged.publish(&self.name);
+            drop(room);
+            published
+        })
+        .await
+    }
+
+    pub(super) async fn discard(mut self) {
+        if let Ok((open, _)) = self.idle().await {
+            // The runtime may be ending, and then nobody waits for it.
+            let _ = spawn_blocking(move || drop(open)).await;
+        }
+    }
+}

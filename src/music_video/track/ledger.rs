@@ -1,0 +1,127 @@
+//! The two queues of an endpoint, as tracking reads and writes them.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+
+use super::records::correlation_key;
+use crate::{
+    Clock,
+    event::{EventKey, Meta, Rank, Source},
+    music_video::MusicVideo,
+    panic::catch_future,
+    store::{
+        AnyInbox, AnyStore, Committer, Found, Inserted, NewRecord, Queue, Store, StoreError,
+        StoreErrorKind,
+    },
+};
+
+/// How long one call of the store may take: as long as a front lets it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Ledger {
+    pub(super) events: Queue,
+    pub(super) tracked: Queue,
+    pub(super) store: AnyStore,
+    pub(super) clock: Clock,
+    committer: Committer,
+}
+
+impl Ledger {
+    pub(super) fn new(endpoint: Arc<str>, store: AnyStore, clock: Clock) -> Self {
+        Self {
+            events: Queue::events(Arc::clone(&endpoint)),
+            tracked: Queue::tracked(endpoint),
+            committer: Committer::new(AnyInbox::new(store.clone()), clock.clone()),
+            store,
+            clock,
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        self.events.endpoint()
+    }
+
+    pub(super) async fn find_event(&self, task_id: &str) -> Result<Option<Found>, StoreError> {
+        self.find(&self.events, task_id.as_bytes()).await
+    }
+
+    pub(super) async fn find_submission(
+        &self,
+        correlation: &str,
+    ) -> Result<Option<Found>, StoreError> {
+        self.find(&self.tracked, &correlation_key(correlation))
+            .await
+    }
+
+    async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
+        let find = catch_future(self.store.find(queue, key));
+        match self.clock.timeout(PATIENCE, find).await {
+            Some(Ok(found)) => found,
+            Some(Err(panicked)) => Err(StoreError::unavailable(panicked)),
+            None => Err(StoreError::unavailable("the store did not answer in time")),
+        }
+    }
+
+    pub(super) async fn insert(&self, record: NewRecord) -> Result<Inserted, StoreError> {
+        self.committer.insert(record, PATIENCE).await
+    }
+
+    /// Inserts a record that must not get lost on the way: again and again, for so long. It is one
+    /// and the same insert, whichever of them arrives.
+    pub(super) async fn insert_within(
+        &self,
+        record: NewRecord,
+        patience: Duration,
+    ) -> Result<Inserted, StoreError> {
+        let begun = self.clock.stopwatch();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let failed = match self.insert(record.clone()).await {
+                Ok(Inserted::Busy) => StoreError::unavailable("somebody holds the record"),
+                Ok(inserted) => return Ok(inserted),
+                Err(error) if error.kind() == StoreErrorKind::Rejected => return Err(error),
+                Err(error) => error,
+            };
+            if self.clock.elapsed(&begun) + pause > patience {
+                return Err(failed);
+            }
+            self.clock.sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// A record of the tracked queue that is no event yet, due now: when it is really looked at is
+    /// for the poller's settings to say.
+    pub(super) fn tracking(
+        &self,
+        key: bytes::Bytes,
+        rank: Rank,
+        body: bytes::Bytes,
+        correlation: Option<&str>,
+    ) -> NewRecord {
+        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new());
+        meta.correlation = correlation.map(str::to_owned);
+        NewRecord::new(self.tracked.clone(), key, body)
+            .with_rank(rank)
+            .with_meta(meta.encode())
+    }
+
+    /// The record of an event that the provider told when it was asked.
+    pub(super) fn told(
+        &self,
+        event: &MusicVideo,
+        key: EventKey,
+        correlation: Option<String>,
+        labels: Vec<String>,
+    ) -> NewRecord {
+        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new());
+        meta.source = Source::Poll;
+        meta.correlation = correlation;
+        meta.labels = labels;
+        let (key, rank) = key.into_parts();
+        NewRecord::new(self.events.clone(), key, event.encode())
+            .with_rank(rank)
+            .with_meta(meta.encode())
+    }
+}

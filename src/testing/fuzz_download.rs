@@ -1,0 +1,76 @@
+//! Laws of what a downloader reads before it believes a server.
+
+use crate::download::{ContentRange, ENOUGH, Start, start};
+
+/// Checks the laws of the downloader's parsers on one input: the value of a `Content-Range` header, and
+/// the first bytes of a file.
+///
+/// - Neither panics.
+/// - A range that is read has a byte at least, none beyond the total, and is the same when it is
+///   written out and read again.
+/// - The first eight bytes of a file decide whether it is a video, and no more change that.
+///
+/// # Panics
+///
+/// When a law is broken.
+pub fn fuzz_download(input: &[u8]) {
+    content_range(input);
+    first_bytes(input);
+}
+
+fn content_range(input: &[u8]) {
+    let Some(range) = ContentRange::parse(input) else {
+        return;
+    };
+    if let Some((from, end)) = range.part {
+        assert!(from < end, "a part without a byte: {range:?}");
+        let total = range.total.unwrap_or(u64::MAX);
+        assert!(end <= total, "a part beyond the total: {range:?}");
+    }
+    let part = match range.part {
+        Some((from, end)) => format!("{from}-{}", end - 1),
+        None => "*".to_owned(),
+    };
+    let total = range
+        .total
+        .map_or("*".to_owned(), |total| total.to_string());
+    let written = format!("bytes {part}/{total}");
+    assert_eq!(
+        ContentRange::parse(written.as_bytes()),
+        Some(range),
+        "it is read differently when it is written out"
+    );
+}
+
+fn first_bytes(input: &[u8]) {
+    let first = &input[..input.len().min(ENOUGH)];
+    let told = start(first);
+    assert_eq!(
+        told == Start::TooShort,
+        first.len() < ENOUGH,
+        "as many bytes as it takes tell, and fewer do not"
+    );
+    assert_eq!(start(input), told, "more bytes changed what a file is");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_laws_hold_for_what_is_read_and_what_is_not() {
+        for input in [
+            &b""[..],
+            b"bytes 0-0/1",
+            b"Bytes  7-9/* ",
+            b"bytes */10",
+            b"bytes 9-5/10",
+            b"\0\0\0\x20fty",
+            b"\0\0\0\x20ftypisom",
+            b"<!DOCTYPE html>",
+            b"\xff",
+        ] {
+            fuzz_download(input);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Callbacks that are hints alone.
+
+use tower_callback::{
+    event::Source,
+    store::{QueueKind, State},
+};
+
+use crate::{
+    bench::{Bench, HOUR, MINUTE, Running, SECOND, request, success},
+    provider::{PENDING, SUCCESS, View},
+};
+
+fn confirming(bench: &Bench) -> Running {
+    bench.run(bench.with_token().confirm_with(bench.polling()))
+}
+
+async fn until_free(bench: &Bench, key: &str) {
+    bench
+        .turn_until(SECOND, async || bench.tracked(key).await.is_none())
+        .await;
+}
+
+fn forged(task: &str) -> tower_callback::MusicVideo {
+    tower_callback::MusicVideo::succeeded(task, "https://evil.example/v.mp4")
+}
+
+#[tokio::test]
+async fn a_callback_is_handled_once_the_provider_bears_it_out_and_in_the_providers_words() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(running.call_by_token(&forged("task-1")).await, 200);
+    let hint = &bench.store.recorded()[0];
+    assert_eq!(hint.queue.kind(), QueueKind::Tracked);
+    assert_eq!((&hint.key[..], hint.rank), (&b"t:task-1"[..], 2));
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].event, success("task-1"), "not what was called");
+    assert_eq!(handled[0].source, Source::Poll);
+    assert!(bench.hands.elapsed() < MINUTE, "it was asked for at once");
+    until_free(&bench, "t:task-1").await;
+
+    running.call_by_token(&success("task-1")).await;
+    until_free(&bench, "t:task-1").await;
+    assert_eq!(bench.provider.asked("task-1"), 1, "the store knew");
+    assert_eq!(bench.handled().len(), 1);
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
+async fn a_forged_callback_is_never_handled_and_takes_nothing_from_the_genuine_one() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    // Of no task, and of one that is still rendered.
+    running.call_by_token(&forged("no-task")).await;
+    until_free(&bench, "t:no-task").await;
+    assert_eq!(bench.provider.asked("no-task"), 3);
+    bench.provider.show("task-1", PENDING);
+    running.call_by_token(&forged("task-1")).await;
+    bench.turn(10 * MINUTE, 100).await;
+    assert!(bench.handled().is_empty());
+    bench.provider.show("task-1", SUCCESS);
+    running.call_by_token(&success("task-1")).await;
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].event, success("task-1"));
+    until_free(&bench, "t:task-1").await;
+    let events = bench.store.recorded();
+    let events = events
+        .iter()
+        .filter(|r| r.queue.kind() == QueueKind::Events);
+    assert_eq!(events.count(), 1);
+}
+
+#[tokio::test]
+async fn a_forged_failure_keeps_no_success_away_nor_the_other_way_round() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    let failure = |task| tower_callback::MusicVideo::failed(task, 500, "no video");
+    bench.provider.show("good", SUCCESS);
+    running.call_by_token(&failure("good")).await;
+    assert_eq!(bench.until_handled(1).await[0].event, success("good"));
+    until_free(&bench, "t:good").await;
+
+    bench.provider.show("bad", View::Failed(500));
+    running.call_by_token(&forged("bad")).await;
+    assert_eq!(bench.until_handled(2).await[1].event, failure("bad"));
+    // A success that the provider does not see: it is asked again, for it may be about to.
+    until_free(&bench, "t:bad").await;
+    assert_eq!(bench.provider.asked("bad"), 3);
+    assert_eq!(bench.handled().len(), 2);
+}
+
+#[tokio::test]
+async fn a_success_that_the_provider_sees_a_moment_after_its_callback_is_not_lost() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    bench.provider.show("task-1", View::Failed(500));
+    running.call_by_token(&success("task-1")).await;
+    bench.until_handled(1).await;
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(bench.until_handled(2).await[1].event, success("task-1"));
+    until_free(&bench, "t:task-1").await;
+}
+
+#[tokio::test]
+async fn a_hint_is_dropped_at_the_deadline_if_the_task_never_ends() {
+    let bench = Bench::new();
+    let polling = bench.polling().with_deadline(HOUR);
+    let running = bench.run(bench.with_token().confirm_with(polling));
+    bench.provider.show("task-1", PENDING);
+    running.call_by_token(&forged("task-1")).await;
+    bench.turn(59 * MINUTE, 200).await;
+    assert!(bench.tracked("t:task-1").await.is_some());
+    until_free(&bench, "t:task-1").await;
+    assert!(bench.handled().is_empty());
+}
+
+#[tokio::test]
+async fn a_hint_that_nobody_could_be_asked_about_is_kept_for_the_operator() {
+    let bench = Bench::new();
+    let polling = bench.polling().with_deadline(HOUR);
+    let running = bench.run(bench.with_token().confirm_with(polling));
+    bench.provider.show_all(View::Down);
+    running.call_by_token(&success("task-1")).await;
+    running.call_by_token(&success("task-2")).await;
+    bench.turn(30 * MINUTE, 100).await;
+    bench.provider.show("task-2", SUCCESS);
+    bench.until_handled(1).await;
+    let found = bench.until_tracked(MINUTE, "t:task-1", State::Dead).await;
+    let reason = found.error.unwrap();
+    assert!(reason.contains("whether the callback is true"), "{reason}");
+    assert_eq!(bench.handled().len(), 1);
+}
+
+#[tokio::test]
+async fn a_confirmed_callback_ends_the_wait_of_its_submission() {
+    let bench = Bench::new();
+    let running = bench.run(bench.builder().confirm_with(bench.polling()));
+    let submission = bench
+        .submitter()
+        .submit(&request(), "order-1")
+        .await
+        .unwrap();
+    bench.provider.show("task-1", SUCCESS);
+    let url = bench.provider.callback_url(0);
+    assert_eq!(running.call(&url, &forged("task-1")).await, 200);
+    let event = bench.turn_while(SECOND, submission.wait()).await.unwrap();
+    assert_eq!(event, success("task-1"));
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].correlation.as_deref(), Some("order-1"));
+    assert!(bench.hands.elapsed() < 2 * MINUTE, "no poll was needed");
+}
+
+#[tokio::test]
+async fn a_hint_makes_a_tracked_task_due_at_once() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    bench.submitter().track("task-1").await.unwrap();
+    bench.provider.show("task-1", SUCCESS);
+    running.call_by_token(&success("task-1")).await;
+    bench.until_handled(1).await;
+    assert!(bench.hands.elapsed() < 2 * MINUTE);
+    until_free(&bench, "t:task-1").await;
+}
+
+#[tokio::test]
+async fn a_front_alone_stores_hints_too_and_the_worker_elsewhere_asks() {
+    let bench = Bench::new();
+    let front = bench
+        .with_token()
+        .confirm_with(bench.polling())
+        .build_front()
+        .unwrap();
+    let path = format!("/callback?token={}", crate::bench::TOKEN);
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(
+        crate::bench::send(&front, &path, &forged("task-1")).await,
+        200
+    );
+    assert_eq!(bench.store.recorded()[0].queue.kind(), QueueKind::Tracked);
+    let _worker = confirming(&bench);
+    assert_eq!(bench.until_handled(1).await[0].event, success("task-1"));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_costs_the_hint_a_503() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    bench
+        .store
+        .fail(tower_callback::testing::Fault::Unavailable);
+    assert_eq!(running.call_by_token(&success("task-1")).await, 503);
+    bench.store.heal();
+    // And when the event cannot be stored that the provider told, it is asked for again.
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(running.call_by_token(&success("task-1")).await, 200);
+    bench
+        .store
+        .fail_next(1, tower_callback::testing::Fault::Full);
+    bench.until_handled(1).await;
+    until_free(&bench, "t:task-1").await;
+}
