@@ -278,11 +278,15 @@ impl Run<'_> {
                 }
                 Settled::Stale => {
                     let key = self.held.end(settlement.lease.token);
-                    tracing::warn!(
-                        endpoint = self.endpoint.queue.endpoint(),
-                        key,
-                        "a lease was lost before it was settled: its event may be handled twice",
-                    );
+                    // A transaction that was to complete it was refused if it came too late. Otherwise
+                    // it was committed, and a better event for the key has come since.
+                    if !settlement.lease.is_completing() {
+                        tracing::warn!(
+                            endpoint = self.endpoint.queue.endpoint(),
+                            key,
+                            "a lease was lost before it was settled: its event may be handled twice",
+                        );
+                    }
                 }
             }
         }

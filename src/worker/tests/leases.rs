@@ -287,3 +287,29 @@ async fn several_completions_are_asked_for_at_the_same_time() {
     );
     running.stop(&bench).await;
 }
+
+#[tokio::test]
+async fn a_better_event_after_a_completion_is_no_lost_lease() {
+    let traces = Traces::collect();
+    let bench = Bench::new();
+    bench.insert("word").await;
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    bench.store.slow_find();
+    let (delivery, end) = told.recv().await.unwrap();
+    complete(&bench, &delivery, true).await;
+    end.send(Ok(())).unwrap();
+    bench.until(|| bench.store.saw().finds == 1).await;
+    bench.insert_as("word", "better", 1).await;
+    let (better, end) = told.recv().await.unwrap();
+    complete(&bench, &better, true).await;
+    bench.store.let_find(2);
+    bench.until(|| bench.actions().len() == 1).await;
+    assert!(matches!(bench.actions()[..], [Action::RetryIn { .. }]));
+    end.send(Ok(())).unwrap();
+    bench.until(|| bench.store.saw().finds == 2).await;
+    assert!(bench.is("word", State::Done).await);
+    assert_eq!(bench.find("word").await.rank, 1);
+    running.stop(&bench).await;
+    assert_eq!(traces.count("a lease was lost"), 0, "{}", traces.text());
+}
