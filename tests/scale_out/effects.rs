@@ -22,13 +22,15 @@ pub(crate) struct Effects {
     pub(crate) late_failures: u64,
     /// Handlers' calls.
     pub(crate) calls: u64,
+    /// Calls of which nobody was through with the event.
+    pub(crate) in_vain: u64,
     /// Events that more than one handler was through with.
     pub(crate) handled_twice: u64,
     /// Events that two leases were settled as done for.
     pub(crate) settled_twice: u64,
     /// Events that a handler got after they were settled as done.
     pub(crate) handled_after: u64,
-    /// Settlements and completions that were refused, since somebody else had the record.
+    /// Leases whose settlement or completion was refused, since somebody else had the record.
     pub(crate) conflicts: u64,
     /// Leases that were lost while they were extended.
     pub(crate) leases_lost: u64,
@@ -66,8 +68,10 @@ impl Effects {
 
     fn read(&mut self, journal: &[Line], highest: &mut HashMap<String, u16>) {
         let mut handled: HashSet<(&str, u16)> = HashSet::new();
+        let mut ends = 0;
         let mut twice = HashSet::new();
         let mut unextended: HashSet<&str> = HashSet::new();
+        let mut refused: HashSet<&str> = HashSet::new();
         let mut done: HashMap<(&str, u16), &str> = HashMap::new();
         for line in journal {
             let event = (&*line.task, line.rank);
@@ -77,6 +81,7 @@ impl Effects {
                     self.handled_after += u64::from(done.contains_key(&event));
                 }
                 What::Handled => {
+                    ends += 1;
                     if !handled.insert(event) {
                         twice.insert(event);
                     }
@@ -86,15 +91,20 @@ impl Effects {
                     let token = done.entry(event).or_insert(&*line.token);
                     self.settled_twice += u64::from(*token != line.token);
                 }
-                What::SettlesNothing | What::CompletesNothing => self.conflicts += 1,
+                What::SettlesNothing | What::CompletesNothing => {
+                    refused.insert(&*line.token);
+                }
                 What::ExtendsNothing => {
                     unextended.insert(&*line.token);
                 }
             }
         }
-        // What a transaction has completed is extended until the worker has heard of that.
+        self.in_vain = self.calls.saturating_sub(ends);
+        // What a transaction has completed is extended until the worker has heard of that; and when
+        // a better event came in between, he settles it, because he cannot hear of it any more.
         let completed: HashSet<_> = done.into_values().collect();
         self.leases_lost = unextended.difference(&completed).count() as u64;
+        self.conflicts = refused.difference(&completed).count() as u64;
         self.handled_twice = twice.len() as u64;
     }
 

@@ -82,6 +82,10 @@ async fn run(kind: Kind) -> Result<(), String> {
     println!("{report}");
     let mut wrongs = effects.wrongs_where_no_lease_is_lost();
     wrongs.extend(drained.err());
+    if effects.in_vain > 0 {
+        // By a worker that did not wait for them.
+        wrongs.push(format!("{} handlers were begun in vain", effects.in_vain));
+    }
     if seen.other_than(&[200, 503]) > 0 {
         wrongs.push(format!("there were other answers: {:?}", seen.statuses));
     }
