@@ -86,7 +86,7 @@ async fn run(kind: Kind) -> Result<(), String> {
         ],
     );
     println!("{report}");
-    let mut wrongs = effects.wrongs_where_no_lease_is_lost();
+    let mut wrongs = effects.wrongs_where_no_lease_is_lost(kind);
     wrongs.extend(drained.err());
     if seen.other_than(&[200]) > 0 || seen.refused + seen.broken > 0 {
         wrongs.push(format!(

@@ -80,7 +80,7 @@ async fn run(kind: Kind) -> Result<(), String> {
         ],
     );
     println!("{report}");
-    let mut wrongs = effects.wrongs_where_no_lease_is_lost();
+    let mut wrongs = effects.wrongs_where_no_lease_is_lost(kind);
     wrongs.extend(drained.err());
     if effects.in_vain > 0 {
         // By a worker that did not wait for them.
