@@ -16,6 +16,7 @@ trials! {
     scripts_that_the_server_forgot_are_sent_again,
     other_processes_inserts_are_told,
     a_token_is_remembered_when_the_body_is_gone,
+    an_earlier_end_of_what_was_settled_again_keeps_nobodys_body,
     quarantine_drops_its_oldest_and_counts_it,
     what_is_remembered_of_a_key_is_small,
     a_clock_that_is_turned_back_stops_nothing,
@@ -108,6 +109,31 @@ async fn a_token_is_remembered_when_the_body_is_gone() {
     let no_keys = Retention::default().with_keys(Duration::ZERO);
     assert_eq!(store.purge(&no_keys).await.unwrap().records, 1);
     assert!(store.find(&events(), b"a").await.unwrap().is_none());
+}
+
+async fn an_earlier_end_of_what_was_settled_again_keeps_nobodys_body() {
+    let (store, _) = fresh_store().await;
+    for key in ["twice", "once"] {
+        put(&store, &event(key)).await;
+        let leased = one(&store).await;
+        assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    }
+    assert_eq!(
+        put(&store, &event("twice").with_rank(1)).await,
+        Inserted::Upgraded
+    );
+    let leased = one(&store).await;
+    let age = Duration::from_millis(500);
+    tokio::time::sleep(age).await;
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+
+    // The first end in the log is that of a record which has ended a moment ago.
+    store
+        .purge(&Retention::default().with_bodies(age))
+        .await
+        .unwrap();
+    let found = store.find(&events(), b"once").await.unwrap().unwrap();
+    assert_eq!((found.state, found.body), (State::Done, None));
 }
 
 async fn quarantine_drops_its_oldest_and_counts_it() {
