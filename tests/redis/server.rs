@@ -22,6 +22,7 @@ trials! {
     a_clock_that_is_turned_back_stops_nothing,
     keys_of_somebody_elses_kind_spoil_nothing_midway,
     a_batch_of_any_size_is_answered_in_order,
+    a_higher_rank_within_one_batch_is_what_is_kept,
 }
 
 async fn fresh_store() -> (RedisStore, String) {
@@ -265,6 +266,47 @@ async fn keys_of_somebody_elses_kind_spoil_nothing_midway() {
     }
     assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
     assert_eq!(put(&store, &event("b")).await, Inserted::Fresh);
+}
+
+async fn a_higher_rank_within_one_batch_is_what_is_kept() {
+    let (store, _) = fresh_store().await;
+    let better = |key: &'static str| NewRecord::new(events(), key, "better").with_rank(1);
+    let batch = [
+        event("now").with_due_in(LONG),
+        event("later"),
+        better("now"),
+        better("later").with_due_in(LONG),
+        event("now"),
+        better("now"),
+    ];
+    let duplicate = Inserted::Duplicate {
+        id: batch[2].id,
+        rank: 1,
+        state: State::Pending,
+        differs: true,
+    };
+    let same = Inserted::Duplicate {
+        id: batch[2].id,
+        rank: 1,
+        state: State::Pending,
+        differs: false,
+    };
+    let promised = [
+        Inserted::Fresh,
+        Inserted::Fresh,
+        Inserted::Upgraded,
+        Inserted::Upgraded,
+        duplicate,
+        same,
+    ];
+    assert_eq!(store.insert(&batch).await.unwrap(), promised);
+    let leased = store.lease(&events(), 10, LONG).await.unwrap();
+    let due: Vec<_> = leased.iter().map(|leased| leased.lease.id).collect();
+    assert_eq!(due, [batch[2].id]);
+    assert_eq!((&leased[0].body[..], leased[0].rank), (&b"better"[..], 1));
+    let found = store.find(&events(), b"later").await.unwrap().unwrap();
+    assert_eq!((found.id, found.rank), (batch[3].id, 1));
+    assert_eq!(found.body.as_deref(), Some(&b"better"[..]));
 }
 
 /// One script takes a thousand records and 4 MiB at most.
