@@ -1,7 +1,10 @@
 //! Connections: proven before use, given up at the first doubt, made anew by the next call.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,6 +32,8 @@ pub(super) struct Servers {
     /// Where a cluster said that the slot is.
     moved_to: Mutex<Option<ConnectionInfo>>,
     config: AsyncConnectionConfig,
+    /// How often a connection was lost: with one, all are given up.
+    lost: AtomicU64,
     pub(super) base: String,
     pub(super) response_timeout: Duration,
     waitaof: Option<u32>,
@@ -47,9 +52,18 @@ pub(super) struct Terms {
 /// One connection at a time, for calls that may be under way together.
 #[derive(Default)]
 pub(super) struct Lane {
-    live: Mutex<Option<(u64, MultiplexedConnection)>>,
+    live: Mutex<Option<Live>>,
     /// Held while connecting; counts the connections.
     connecting: tokio::sync::Mutex<u64>,
+}
+
+#[derive(Clone)]
+struct Live {
+    conn: MultiplexedConnection,
+    /// Which connection of the lane it is.
+    generation: u64,
+    /// How many the servers had lost when it was made.
+    lost: u64,
 }
 
 /// Gives a connection up when the call is dropped that has waited for long.
@@ -71,37 +85,49 @@ impl Drop for Doubt<'_> {
 }
 
 impl Lane {
-    fn live(&self) -> Option<(u64, MultiplexedConnection)> {
-        self.lock().clone()
+    fn live(&self, servers: &Servers) -> Option<Live> {
+        let lost = servers.lost.load(Ordering::Relaxed);
+        self.lock().clone().filter(|live| live.lost == lost)
     }
 
     fn give_up(&self, generation: u64) {
         let mut live = self.lock();
-        if live.as_ref().is_some_and(|(made, _)| *made == generation) {
+        if live
+            .as_ref()
+            .is_some_and(|live| live.generation == generation)
+        {
             *live = None;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(u64, MultiplexedConnection)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection there is, or a new one.
-    pub(super) async fn connection(
-        &self,
-        servers: &Servers,
-    ) -> Result<(u64, MultiplexedConnection), RedisConnectError> {
-        if let Some(live) = self.live() {
+    async fn connection(&self, servers: &Servers) -> Result<Live, RedisConnectError> {
+        if let Some(live) = self.live(servers) {
             return Ok(live);
         }
         let mut generation = self.connecting.lock().await;
-        if let Some(live) = self.live() {
+        if let Some(live) = self.live(servers) {
             return Ok(live);
         }
+        let lost = servers.lost.load(Ordering::Relaxed);
         let conn = servers.connect().await?;
         *generation += 1;
-        *self.lock() = Some((*generation, conn.clone()));
-        Ok((*generation, conn))
+        let live = Live {
+            conn,
+            generation: *generation,
+            lost,
+        };
+        *self.lock() = Some(live.clone());
+        Ok(live)
+    }
+
+    /// Connects, if it has not.
+    pub(super) async fn prove(&self, servers: &Servers) -> Result<(), RedisConnectError> {
+        self.connection(servers).await.map(drop)
     }
 
     /// Runs a script. Only what the server did not begin to run is sent a second time.
@@ -136,7 +162,11 @@ impl Lane {
     /// Sends a command. A connection on which anything went wrong, other than what the script
     /// itself said, is not used again.
     async fn call(&self, servers: &Servers, cmd: &Cmd) -> Result<Value, RunError> {
-        let (generation, mut conn) = self.connection(servers).await.map_err(RunError::Connect)?;
+        let Live {
+            mut conn,
+            generation,
+            lost,
+        } = self.connection(servers).await.map_err(RunError::Connect)?;
         let mut doubt = Doubt {
             lane: self,
             generation,
@@ -148,6 +178,10 @@ impl Lane {
         answer.map_err(|error| {
             if !leaves_connection_whole(&error) {
                 self.give_up(generation);
+                // One may be slow while the others are not.
+                if !error.is_timeout() {
+                    servers.lost_one_of(lost);
+                }
             }
             RunError::Server(error)
         })
@@ -184,6 +218,7 @@ impl Servers {
         Self {
             nodes,
             moved_to: Mutex::default(),
+            lost: AtomicU64::new(0),
             config: AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(terms.connect_timeout))
                 .set_response_timeout(Some(terms.response_timeout)),
@@ -192,6 +227,14 @@ impl Servers {
             waitaof: terms.waitaof,
             trust_hidden: terms.trust_hidden,
         }
+    }
+
+    /// A server that ended, or is no longer the one to write to, is so for the other connections too,
+    /// where nobody may have noticed it: one failed call is enough. Once for all that were made before.
+    fn lost_one_of(&self, lost: u64) {
+        let _ = self
+            .lost
+            .compare_exchange(lost, lost + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) fn waits(&self) -> bool {
