@@ -105,7 +105,8 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Says when a broken download goes on. The total counts from the last time that it went forward.
+    /// Says when a broken download goes on. The total counts from the last time that it went forward,
+    /// without the time in which it waited for its turn.
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
@@ -142,8 +143,8 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Limits the time that one download takes, with all its retries, and its waits for a turn after
-    /// the first.
+    /// Limits the time that one download takes, with all its retries, and without the time in which it
+    /// waits for its turn.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

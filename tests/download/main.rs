@@ -113,7 +113,8 @@ fn trials() -> Vec<Trial> {
             a_server_that_says_nothing_is_left,
             a_server_that_falls_silent_is_left_and_the_rest_fetched_again,
             a_deadline_ends_a_download_that_only_goes_on,
-            a_slow_store_is_not_the_servers_fault;
+            a_slow_store_is_not_the_servers_fault,
+            waiting_for_a_turn_takes_nothing_from_the_retries_and_the_deadline;
         stores:
             a_small_video_is_one_object_put_at_once,
             a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end,
