@@ -86,6 +86,7 @@ fn trials() -> Vec<Trial> {
             a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for,
             what_does_not_identify_a_file_does_not_continue_it,
             a_last_modified_of_another_second_continues_a_file,
+            a_part_of_a_file_of_another_or_no_date_is_not_patched_on,
             a_server_with_another_file_each_time_is_left_in_the_end,
             a_broken_connection_is_a_retryable_error_that_leaves_nothing;
         fetch:
