@@ -119,6 +119,7 @@ fn trials() -> Vec<Trial> {
         stores:
             a_small_video_is_one_object_put_at_once,
             a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end,
+            the_size_limit_takes_no_memory_and_what_has_too_many_parts_is_refused,
             a_part_that_fails_ends_the_upload_and_removes_its_parts,
             an_upload_that_cannot_be_completed_removes_its_parts,
             a_full_store_is_a_full_disk,

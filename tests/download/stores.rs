@@ -325,6 +325,33 @@ pub(crate) async fn a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_
     }
 }
 
+pub(crate) async fn the_size_limit_takes_no_memory_and_what_has_too_many_parts_is_refused() {
+    const PART: usize = 8 * 1024 * 1024;
+    const LARGEST: u64 = 625 << 30;
+    let store = TestStore::new(Faults::default());
+    let builder = impatient(Downloader::in_store(Arc::new(store.clone())));
+    let downloader = builder.with_max_bytes(u64::MAX).build().unwrap();
+    let file = video(PART + 1, 1);
+    let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
+    downloader.fetch("task", server.url()).await.unwrap();
+    assert_eq!(*store.seen.parts.lock().unwrap(), [PART, 1]);
+
+    for (length, kind) in [
+        (LARGEST + 1, Kind::TooLarge),
+        // It is begun, and breaks.
+        (LARGEST, Kind::Connection),
+    ] {
+        let length = length.to_string();
+        let server = Server::start(move |_| {
+            let headers = [("content-length", length.as_str())];
+            vec![answer(200, &headers, &video(1000, 1))]
+        })
+        .await;
+        let error = downloader.fetch("large", server.url()).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}
+
 pub(crate) async fn a_part_that_fails_ends_the_upload_and_removes_its_parts() {
     for part in 0..3 {
         let faults = Faults {

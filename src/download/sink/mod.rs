@@ -7,7 +7,10 @@ mod staged;
 
 use std::path::PathBuf;
 
-pub(super) use self::{directory::Directory, object::Objects};
+pub(super) use self::{
+    directory::Directory,
+    object::{LARGEST, Objects},
+};
 use self::{directory::FileSink, object::ObjectSink};
 use super::{digest::Digest, error::DownloadError};
 
@@ -50,7 +53,7 @@ impl Place {
     ) -> Result<Sink, DownloadError> {
         match self {
             Self::Directory(directory) => directory.create(name, length).await.map(Sink::File),
-            Self::Objects(objects) => Ok(Sink::Object(objects.create(name))),
+            Self::Objects(objects) => Ok(Sink::Object(objects.create(name, length))),
         }
     }
 
