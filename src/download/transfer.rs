@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     answer::{Asked, Part, Setback, Validator, judge, too_large},
-    digest::Digest,
+    digest::{Digest, Summary},
     downloader::Shared,
     error::{DownloadError, DownloadErrorKind as Kind},
     ftyp::{self, Start},
@@ -62,12 +62,6 @@ struct Headway {
     failures: u32,
 }
 
-/// What was downloaded.
-pub(super) struct Downloaded {
-    pub(super) length: u64,
-    pub(super) digest: Digest,
-}
-
 impl Transfer {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -105,7 +99,7 @@ impl Transfer {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Downloaded, DownloadError> {
+    pub(super) async fn run(mut self) -> Result<Summary, DownloadError> {
         let ended = self.until_complete().await;
         let sink = self.sink.take();
         let published = match (ended, sink) {
@@ -125,7 +119,7 @@ impl Transfer {
                 total: Some(self.done),
             });
         }
-        Ok(Downloaded {
+        Ok(Summary {
             length: self.done,
             digest,
         })

@@ -272,7 +272,14 @@ pub(crate) async fn a_small_video_is_one_object_put_at_once() {
     assert_eq!(store.seen.begun.load(Ordering::SeqCst), 0);
 
     let again = downloader.fetch("task", server.url()).await.unwrap();
-    assert!(again.already_there && again.sha256.is_none());
+    assert!(again.already_there);
+    assert_eq!(
+        (again.length, again.sha256),
+        (1_000_000, Some(digest(&file)))
+    );
+    let unread = downloader.fetch("task", server.url()).without_digest();
+    let unread = unread.await.unwrap();
+    assert_eq!((unread.length, unread.sha256), (1_000_000, None));
     assert_eq!(
         downloader.digest("task").await.unwrap(),
         Some(digest(&file))

@@ -7,10 +7,12 @@ use object_store::{
     Attribute, Attributes, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _,
     PutMultipartOptions, PutOptions, PutPayload, path::Path,
 };
-use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, task::JoinSet};
 
-use crate::download::{digest::Digest, error::DownloadError};
+use crate::download::{
+    digest::{Summary, Summing},
+    error::DownloadError,
+};
 
 /// How much is uploaded at once, at least: S3 wants 5 MiB.
 const MIN_PART: u64 = 8 * 1024 * 1024;
@@ -49,19 +51,19 @@ impl Objects {
         Ok(head.map(|head| head.size))
     }
 
-    pub(super) async fn digest(&self, name: &str) -> Result<Option<Digest>, DownloadError> {
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Summary>, DownloadError> {
         let Some(object) = missing_is_none(self.store.get(&self.path(name)).await)? else {
             return Ok(None);
         };
-        let hashed = object
+        let read = object
             .into_stream()
-            .try_fold(Sha256::new(), async |mut hasher, bytes| {
-                hasher.update(&bytes);
-                Ok(hasher)
+            .try_fold(Summing::default(), async |mut summing, bytes| {
+                summing.add(&bytes);
+                Ok(summing)
             })
             .await
             .map_err(DownloadError::storage)?;
-        Ok(Some(Digest::of(hashed)))
+        Ok(Some(read.end()))
     }
 
     pub(super) fn create(&self, name: &str, length: Option<u64>) -> ObjectSink {
