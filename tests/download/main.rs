@@ -1,7 +1,7 @@
 //! Downloads from a hostile file server: whatever it does, a video is whole and of one piece, or it is
 //! not there, and nothing is asked of anybody who is not to be asked.
 //!
-//! `SEEDS=…` cuts more connections, `GIB=10` fetches a video of 10 GiB instead of a quarter.
+//! `SEEDS=…` cuts more connections, `GIB=10` fetches videos of 10 GiB instead of one.
 
 #![allow(clippy::unwrap_used)]
 
