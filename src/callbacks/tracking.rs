@@ -8,7 +8,6 @@ use super::Callbacks;
 use crate::{
     Clock,
     error::BuildError,
-    front::HintKey,
     store::AnyStore,
     worker::{AnyHandler, Step},
 };
@@ -24,8 +23,8 @@ pub(crate) struct Tracking {
     pub(crate) deadline: Duration,
     /// Tracked tasks that are looked at at once.
     pub(crate) concurrency: usize,
-    /// Callbacks become hints.
-    pub(crate) hint: Option<HintKey>,
+    /// Callbacks become hints, whose keys begin so.
+    pub(crate) hint: Option<&'static str>,
     pub(crate) start: Box<dyn FnOnce(Ground) -> Poller + Send + Sync>,
 }
 
