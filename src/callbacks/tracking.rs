@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Tracking {
     /// The method that asked for it, for errors.
     pub(crate) setting: &'static str,
+    /// Another one that asked for it too.
+    pub(crate) other: Option<&'static str>,
     /// Checks its own settings, at the endpoint of this name.
     pub(crate) check: Check,
     /// The longest that a tracked task stays open.
@@ -49,7 +51,11 @@ pub(crate) struct Poller {
 }
 
 impl<E, S, H> Callbacks<E, S, H> {
-    pub(crate) fn tracking(mut self, tracking: Tracking) -> Self {
+    pub(crate) fn tracking(mut self, mut tracking: Tracking) -> Self {
+        if let Some(before) = self.plan.tracking.take() {
+            let other = (before.setting != tracking.setting).then_some(before.setting);
+            tracking.other = other.or(before.other);
+        }
         self.plan.tracking = Some(tracking);
         self
     }
