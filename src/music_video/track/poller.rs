@@ -43,6 +43,7 @@ pub(super) struct Poll {
 }
 
 /// A task that is asked for.
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) record: &'a Leased,
     pub(super) id: &'a str,
@@ -67,10 +68,10 @@ impl Poll {
         wake: Arc<Notify>,
         streak: Arc<Streak>,
     ) -> Self {
-        Self {
         let kept = polling.every.max(LONGEST_PAUSE).saturating_mul(PAUSES);
-            ledger,
+        Self {
             doubts: Doubts::new(ledger.clock.clone(), kept),
+            ledger,
             polling,
             streak,
             wake,
@@ -160,7 +161,13 @@ impl Poll {
 
     /// Notes the event with its submission, if it has one. That upgrades the very record that is
     /// leased, which is due again then, and done.
-    async fn note(&self, task: &Task<'_>, rank: Rank, body: Bytes, meta: Bytes) -> Ruling {
+    pub(super) async fn note(
+        &self,
+        task: &Task<'_>,
+        rank: Rank,
+        body: Bytes,
+        meta: Bytes,
+    ) -> Ruling {
         let Some(correlation) = task.correlation else {
             return Ruling::Done;
         };

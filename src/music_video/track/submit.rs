@@ -1,22 +1,17 @@
 //! One submission, step by step: intent, submit, answer.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
-
-use http::HeaderMap;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Submission, SubmitError,
+    ledger::is_event_of,
     records::{self, ANSWERED, ENDED, Tracked, correlation_key},
     submitter::Inner,
     tracker::track,
 };
 use crate::{
     error::chain,
-    event::{Callback, Event},
-    music_video::{ClientError, GenerateRequest, Generated, MusicVideo},
+    music_video::{ClientError, GenerateRequest, Generated},
     store::{Found, Inserted, NewRecord, StoreError},
 };
 
@@ -139,9 +134,7 @@ impl Attempt {
             return;
         };
         let body = found.body.unwrap_or_default();
-        let headers = HeaderMap::new();
-        let read = MusicVideo::parse(&Callback::new(&body, UNIX_EPOCH, &headers));
-        if found.rank < ENDED || read.is_ok_and(|event| event.task_id == task_id) {
+        if found.rank < ENDED || is_event_of(&body, task_id) {
             return;
         }
         tracing::warn!(
