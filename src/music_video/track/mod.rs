@@ -9,6 +9,7 @@ mod doubts;
 mod error;
 mod hint;
 mod intent;
+mod kept;
 mod ledger;
 mod poller;
 mod polling;
