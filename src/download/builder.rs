@@ -184,16 +184,26 @@ impl DownloaderBuilder {
 
     /// Asks the provider for a fresh URL when one has expired, or was never one: see
     /// [`refresh_by`](Self::refresh_by).
+    ///
+    /// While the provider says that the task is still under way, as it may for some minutes after it
+    /// has called back, that is an error that a later attempt mends.
     #[cfg(feature = "client")]
     #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
     pub fn refresh_with(self, client: crate::music_video::Client) -> Self {
+        use crate::music_video::Status;
+
         self.refresh_by(move |task_id| {
             let client = client.clone();
             async move {
-                let details = client.details(&task_id).await?;
-                Ok::<_, crate::music_video::ClientError>(
-                    details.and_then(|details| details.video_url),
-                )
+                let Some(details) = client.details(&task_id).await? else {
+                    return Ok(None);
+                };
+                match (details.video_url, details.status) {
+                    (None, Status::Pending | Status::Other(_)) => {
+                        Err(BoxError::from("the provider does not show the video yet"))
+                    }
+                    (video_url, _) => Ok(video_url),
+                }
             }
         })
     }

@@ -125,7 +125,11 @@ fn trials() -> Vec<Trial> {
             a_local_file_system_is_a_store_too;
     };
     #[cfg(feature = "client")]
-    trials.extend(trials!(refresh: the_provider_is_asked_for_a_fresh_url;));
+    trials.extend(trials! {
+        refresh:
+            the_provider_is_asked_for_a_fresh_url,
+            a_provider_that_does_not_show_the_video_yet_is_asked_by_the_next_attempt;
+    });
     trials.extend(disk::trials());
     trials.extend(kill::trials());
     trials.extend(memory::trials());

@@ -180,9 +180,14 @@ impl<'a> Verdict<'a> {
             self.wrong(format!("{task} was not handled as what it became"));
         }
         let found = self.store.find(&events(), task.task_id.as_bytes()).await;
-        let found = found.unwrap().map(|found| (found.state, found.rank));
-        if found != Some((State::Done, rank)) {
-            self.wrong(format!("{task} stands in the store as {found:?}"));
+        let (state, error) = match found.unwrap() {
+            Some(found) => (Some((found.state, found.rank)), found.error),
+            None => (None, None),
+        };
+        if state != Some((State::Done, rank)) {
+            self.wrong(format!(
+                "{task} stands in the store as {state:?}: {error:?}"
+            ));
         }
         // Of one that was submitted elsewhere, only a forger can have given one.
         let is_its = |given: &Given| match order {
