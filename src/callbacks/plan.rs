@@ -68,6 +68,15 @@ impl Plan {
         let keys = self.worker.retention.keys;
         if let Some(tracking) = &self.tracking {
             (tracking.check)(&self.name)?;
+            if let Some(other) = tracking.other {
+                return Err(BuildError::new(
+                    tracking.setting,
+                    format!(
+                        "`{other}` was called too: call `confirm_with` alone if callbacks are to be \
+                         hints, it polls as well, and else `poll_with`"
+                    ),
+                ));
+            }
             if keys < tracking.deadline {
                 return Err(BuildError::new(
                     "retention",

@@ -8,7 +8,6 @@ use super::Callbacks;
 use crate::{
     Clock,
     error::BuildError,
-    front::HintKey,
     store::AnyStore,
     worker::{AnyHandler, Step},
 };
@@ -18,14 +17,16 @@ use crate::{
 pub(crate) struct Tracking {
     /// The method that asked for it, for errors.
     pub(crate) setting: &'static str,
+    /// Another one that asked for it too.
+    pub(crate) other: Option<&'static str>,
     /// Checks its own settings, at the endpoint of this name.
     pub(crate) check: Check,
     /// The longest that a tracked task stays open.
     pub(crate) deadline: Duration,
     /// Tracked tasks that are looked at at once.
     pub(crate) concurrency: usize,
-    /// Callbacks become hints.
-    pub(crate) hint: Option<HintKey>,
+    /// Callbacks become hints, whose keys begin so.
+    pub(crate) hint: Option<&'static str>,
     pub(crate) start: Box<dyn FnOnce(Ground) -> Poller + Send + Sync>,
 }
 
@@ -50,7 +51,11 @@ pub(crate) struct Poller {
 }
 
 impl<E, S, H> Callbacks<E, S, H> {
-    pub(crate) fn tracking(mut self, tracking: Tracking) -> Self {
+    pub(crate) fn tracking(mut self, mut tracking: Tracking) -> Self {
+        if let Some(before) = self.plan.tracking.take() {
+            let other = (before.setting != tracking.setting).then_some(before.setting);
+            tracking.other = other.or(before.other);
+        }
         self.plan.tracking = Some(tracking);
         self
     }

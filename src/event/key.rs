@@ -63,6 +63,11 @@ impl EventKey {
     pub(crate) fn into_parts(self) -> (Bytes, Rank) {
         (self.key, self.rank)
     }
+
+    /// The key and the rank of a hint, whose keys begin so.
+    pub(crate) fn into_hint(self, begin: &str) -> (Bytes, Rank) {
+        ([begin.as_bytes(), &self.key].concat().into(), self.rank)
+    }
 }
 
 impl fmt::Debug for EventKey {

@@ -1,6 +1,9 @@
 //! What is kept beside a record's body: where the event came from and what its proof said.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -43,6 +46,10 @@ pub(crate) struct Meta {
     /// be as long as a body, and only has to be recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject_sha256: Option<String>,
+    /// Of a callback in quarantine that would have been a hint: how the hint's key begins. It must not
+    /// become an event by way of a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<Cow<'static, str>>,
 }
 
 impl Meta {
@@ -74,12 +81,20 @@ impl Meta {
                 .collect(),
             reason: None,
             subject_sha256: None,
+            hint: None,
         }
     }
 
-    /// Of a callback that goes into quarantine: why, and the id that its proof had signed.
-    pub(crate) fn quarantined(mut self, reason: String, signed: Option<&str>) -> Self {
+    /// Of a callback that goes into quarantine: why, the id that its proof had signed, and how its key
+    /// as a hint would have begun.
+    pub(crate) fn quarantined(
+        mut self,
+        reason: String,
+        signed: Option<&str>,
+        hint: Option<&'static str>,
+    ) -> Self {
         self.reason = Some(reason);
+        self.hint = hint.map(Cow::Borrowed);
         self.subject_sha256 = signed.map(subject_hash);
         self
     }
@@ -87,6 +102,11 @@ impl Meta {
     /// Whether an event with this subject is one that the proof stood for.
     pub(crate) fn is_about(&self, subject: Option<&str>) -> bool {
         self.subject_sha256.is_none() || self.subject_sha256 == subject.map(subject_hash)
+    }
+
+    /// How the key of a quarantined callback begins if it is no event, but a hint.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// As it would have been for a callback that could be read, with these headers.

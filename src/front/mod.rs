@@ -36,5 +36,5 @@ pub(crate) use self::{
     endpoint::Endpoint,
     read::{Unreadable, read, read_key},
     settings::FrontSettings,
-    sink::{Accepting, HintKey, Sink},
+    sink::{Accepting, Sink},
 };

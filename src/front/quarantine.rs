@@ -22,15 +22,15 @@ impl Endpoint {
         body: Bytes,
         unread: Outcome,
     ) -> Outcome {
-        if matches!(self.sink, Sink::Accept(_)) {
+        let Sink::Store { hint, .. } = self.sink else {
             return unread;
-        }
+        };
         let signed = verified.subject();
         let key = quarantine_key(&body, &listed, signed);
         let headers = headers_of_interest(listed, &receipt.head.headers);
         let word = || unread.disposition.as_str().to_owned();
         let reason = unread.reason.clone().unwrap_or_else(word);
-        let meta = meta(receipt, verified, &headers).quarantined(reason.clone(), signed);
+        let meta = meta(receipt, verified, &headers).quarantined(reason.clone(), signed, hint);
         let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
         let kept = self.insert(receipt, record).await;
         match kept.disposition {

@@ -255,7 +255,7 @@ impl Endpoint {
         let (queue, (key, rank)) = match &self.sink {
             Sink::Store {
                 hint: Some(hint), ..
-            } => (&self.tracked, hint(key)),
+            } => (&self.tracked, key.into_hint(hint)),
             Sink::Store { .. } | Sink::Accept(_) => (&self.events, key.into_parts()),
         };
         let record = NewRecord::new(queue.clone(), key, body)

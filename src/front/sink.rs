@@ -2,12 +2,11 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Unreadable;
 use crate::{
-    event::{Callback, EventKey, Rank},
+    event::{Callback, EventKey},
     store::Committer,
 };
 
@@ -17,16 +16,13 @@ pub(crate) enum Sink {
         read: fn(&Callback<'_>, Option<&str>) -> Result<EventKey, Unreadable>,
         committer: Committer,
         wake: Arc<Notify>,
-        /// A callback is no event yet, but a hint: a record among the tracked tasks, with this key
-        /// and rank.
-        hint: Option<HintKey>,
+        /// A callback is no event yet, but a hint: a record among the tracked tasks, whose key is
+        /// this and the event's.
+        hint: Option<&'static str>,
     },
     /// To the user's function, in the request's future.
     Accept(Accepting),
 }
-
-/// From an event's key to the key and the rank of its hint.
-pub(crate) type HintKey = fn(EventKey) -> (Bytes, Rank);
 
 /// Reads an event and starts the user's function on it. An error's text is traced.
 pub(crate) type Accepting = Box<

@@ -126,6 +126,11 @@ impl<E> Delivery<E> {
     }
 
     /// The correlation id that the proof carried, if it did.
+    ///
+    /// With a [`SignedUrl`](crate::SignedUrl) it says by which URL the event came, not that it is about the
+    /// submission that the URL was made for: whoever has captured the URL can send any event there. Compare the
+    /// task with the one that was submitted, or have callbacks confirmed
+    /// (`Callbacks::confirm_with`): where the submission is known to be of another task, there is none.
     pub fn correlation(&self) -> Option<&str> {
         self.about.correlation.as_deref()
     }

@@ -59,6 +59,26 @@ async fn each_wrong_setting_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn confirming_is_never_switched_off_by_polling_as_well() {
+    let bench = Bench::new();
+    let confirmed = || bench.builder().confirm_with(bench.client());
+    let error = (confirmed().poll_with(bench.client()).build_front()).unwrap_err();
+    assert_eq!(error.setting(), "poll_with");
+    assert!(error.to_string().contains("confirm_with"), "{error}");
+    let polled = bench.builder().poll_with(bench.client());
+    let both = polled.confirm_with(bench.client());
+    // Nor by a third call that hides the first.
+    let again = both.confirm_with(bench.client()).handle(async |_| Ok(()));
+    assert_eq!(again.build().unwrap_err().setting(), "confirm_with");
+    assert!(
+        confirmed()
+            .confirm_with(bench.client())
+            .build_front()
+            .is_ok()
+    );
+}
+
+#[tokio::test]
 async fn keys_that_are_forgotten_before_the_deadline_are_refused() {
     let bench = Bench::new();
     let built = |keys| {

@@ -1,13 +1,17 @@
 //! Callbacks that are hints alone.
 
 use tower_callback::{
+    MusicVideo,
     event::Source,
-    store::{QueueKind, State},
+    store::{
+        Inspect, Queue, QueueKind, RecordId, State,
+        inspect::{Listing, Released, release},
+    },
 };
 
 use crate::{
-    bench::{Bench, HOUR, MINUTE, Running, SECOND, request, success},
-    provider::{PENDING, SUCCESS, View},
+    bench::{Bench, HOUR, MINUTE, NAME, Running, SECOND, request, success},
+    provider::{Answer, PENDING, SUCCESS, View},
 };
 
 fn confirming(bench: &Bench) -> Running {
@@ -227,4 +231,179 @@ async fn a_store_that_fails_costs_the_hint_a_503() {
         .fail_next(1, tower_callback::testing::Fault::Full);
     bench.until_handled(1).await;
     until_free(&bench, "h:task-1").await;
+}
+
+/// What is in quarantine.
+async fn quarantined(bench: &Bench) -> Vec<RecordId> {
+    let queue = Queue::quarantine(NAME);
+    let page = bench.store.list(&queue, &Listing::all()).await;
+    let records = page.unwrap().records;
+    records.iter().map(|record| record.id).collect()
+}
+
+#[tokio::test]
+async fn what_is_released_from_quarantine_is_confirmed_too() {
+    let bench = Bench::new();
+    let running = bench.run(bench.builder().confirm_with(bench.polling()));
+    let submitter = bench.submitter();
+    let submission = submitter.submit(&request(), "order-1").await.unwrap();
+    let url = bench.provider.callback_url(0);
+    bench.provider.show("task-1", PENDING);
+    assert_eq!(running.call_unread(&url, &forged("task-1")).await, 415);
+    let quarantine = Queue::quarantine(NAME);
+    let ids = quarantined(&bench).await;
+    let released = release::<MusicVideo>(&bench.store, &quarantine, ids[0]).await;
+    assert_eq!(released.unwrap(), Released::Stored);
+    assert!(quarantined(&bench).await.is_empty());
+    assert!(bench.tracked("h:task-1").await.is_some(), "a hint");
+    bench.turn(10 * MINUTE, 100).await;
+    assert!(bench.handled().is_empty());
+
+    bench.provider.show("task-1", SUCCESS);
+    running.call(&url, &success("task-1")).await;
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].event, success("task-1"), "not what was released");
+    assert_eq!(handled[0].correlation.as_deref(), Some("order-1"));
+    let event = bench.turn_while(SECOND, submission.wait()).await;
+    assert_eq!(event.unwrap(), success("task-1"));
+}
+
+#[tokio::test]
+async fn without_confirmation_what_is_released_is_the_event() {
+    let bench = Bench::new();
+    let running = bench.poll();
+    let submitter = bench.submitter();
+    submitter.submit(&request(), "order-1").await.unwrap();
+    let url = bench.provider.callback_url(0);
+    assert_eq!(running.call_unread(&url, &success("task-1")).await, 415);
+    let quarantine = Queue::quarantine(NAME);
+    let ids = quarantined(&bench).await;
+    let released = release::<MusicVideo>(&bench.store, &quarantine, ids[0]).await;
+    assert_eq!(released.unwrap(), Released::Stored);
+    assert_eq!(bench.until_handled(1).await[0].source, Source::Callback);
+}
+
+#[tokio::test]
+async fn the_callback_url_of_one_order_gives_its_id_to_no_other_orders_video() {
+    let bench = Bench::new();
+    let running = bench.run(bench.builder().confirm_with(bench.polling()));
+    let submitter = bench.submitter();
+    for order in ["order-1", "order-2"] {
+        submitter.submit(&request(), order).await.unwrap();
+    }
+    let [first, second] = [0, 1].map(|at| bench.provider.callback_url(at));
+    bench.provider.show("task-1", PENDING);
+    bench.provider.show("task-2", SUCCESS);
+    running.call(&first, &success("task-2")).await;
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].event, success("task-2"));
+    assert_eq!(handled[0].correlation, None);
+    until_free(&bench, "h:task-2").await;
+    // The genuine one is a repeat, and ends the wait of its submission all the same.
+    running.call(&second, &success("task-2")).await;
+    let found = bench.until_tracked(SECOND, "c:order-2", State::Done).await;
+    assert_eq!(found.rank, 3);
+    assert!(bench.hands.elapsed() < 2 * MINUTE, "no poll was needed");
+
+    // Nor once an order has its own video.
+    running.call(&second, &success("task-3")).await;
+    bench.provider.show("task-3", SUCCESS);
+    let handled = bench.until_handled(2).await;
+    assert_eq!(handled[1].event, success("task-3"));
+    assert_eq!(handled[1].correlation, None);
+    assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 1);
+}
+
+#[tokio::test]
+async fn two_orders_of_one_task_both_end_with_its_video() {
+    let bench = Bench::new();
+    let running = bench.run(bench.builder().confirm_with(bench.polling()));
+    let submitter = bench.submitter();
+    let first = submitter.submit(&request(), "order-1").await.unwrap();
+    bench.provider.answer([Answer::Conflict("task-1")]);
+    let second = submitter.submit(&request(), "order-2").await.unwrap();
+    bench.provider.show("task-1", SUCCESS);
+    let url = bench.provider.callback_url(1);
+    running.call(&url, &success("task-1")).await;
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].correlation.as_deref(), Some("order-2"));
+    for submission in [first, second] {
+        let event = bench.turn_while(SECOND, submission.wait()).await;
+        assert_eq!(event.unwrap(), success("task-1"));
+    }
+    bench.turn(10 * MINUTE, 50).await;
+    assert_eq!(bench.handled().len(), 1);
+}
+
+#[tokio::test]
+async fn a_callback_that_is_a_repeat_still_resolves_the_submission_that_nobody_knew_of() {
+    let bench = Bench::new();
+    let running = bench.run(bench.builder().confirm_with(bench.polling()));
+    bench.provider.answer([Answer::AcceptAndCut]);
+    let submitter = bench.submitter();
+    submitter.submit(&request(), "order-1").await.unwrap_err();
+    // Its task is known from elsewhere, and a poll was faster.
+    submitter.track("task-1").await.unwrap();
+    bench.provider.show("task-1", SUCCESS);
+    bench.until_handled(1).await;
+    assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 0);
+    running
+        .call(&bench.provider.callback_url(0), &success("task-1"))
+        .await;
+    let submission = submitter.find("order-1").await.unwrap().unwrap();
+    let event = bench.turn_while(SECOND, submission.wait()).await;
+    assert_eq!(event.unwrap(), success("task-1"));
+    until_free(&bench, "h:task-1").await;
+    assert_eq!(bench.handled().len(), 1);
+}
+
+#[tokio::test]
+async fn two_workers_confirm_a_callback_once() {
+    let bench = Bench::new();
+    let first = confirming(&bench);
+    let second = confirming(&bench);
+    for n in 0..20 {
+        let task = format!("task-{n}");
+        bench.provider.show(&task, SUCCESS);
+        let running = if n % 2 == 0 { &first } else { &second };
+        running.call_by_token(&forged(&task)).await;
+    }
+    bench.until_handled(20).await;
+    for n in 0..20 {
+        until_free(&bench, &format!("h:task-{n}")).await;
+    }
+    bench.turn(10 * MINUTE, 50).await;
+    let mut handled = bench.handled();
+    handled.sort_by(|a, b| a.event.task_id.cmp(&b.event.task_id));
+    handled.dedup_by(|a, b| a.event == b.event);
+    assert_eq!((handled.len(), bench.handled().len()), (20, 20));
+    first.stop(&bench).await;
+    second.stop(&bench).await;
+}
+
+#[tokio::test]
+async fn a_dead_hint_keeps_no_event_away() {
+    let bench = Bench::new();
+    let polling = bench.polling().with_deadline(HOUR);
+    let running = bench.run(bench.with_token().confirm_with(polling));
+    bench.provider.show_all(View::Down);
+    let failure = MusicVideo::failed("task-1", 500, "no video");
+    running.call_by_token(&failure).await;
+    bench.until_tracked(MINUTE, "h:task-1", State::Dead).await;
+    // What outranks it is asked about, and is more than was claimed before.
+    bench.provider.show("task-1", SUCCESS);
+    running.call_by_token(&success("task-1")).await;
+    assert_eq!(bench.until_handled(1).await[0].event, success("task-1"));
+    until_free(&bench, "h:task-1").await;
+    // An equal one is a repeat of what waits for the operator, who has it asked for.
+    bench.provider.show("task-2", View::Down);
+    running.call_by_token(&success("task-2")).await;
+    let dead = bench.until_tracked(MINUTE, "h:task-2", State::Dead).await;
+    bench.provider.show("task-2", SUCCESS);
+    running.call_by_token(&success("task-2")).await;
+    bench.turn(10 * MINUTE, 50).await;
+    assert_eq!(bench.handled().len(), 1);
+    let queue = Queue::tracked(NAME);
+    bench.store.requeue(&queue, &[dead.id]).await.unwrap();
+    assert_eq!(bench.until_handled(2).await[1].event, success("task-2"));
 }

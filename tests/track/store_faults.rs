@@ -44,6 +44,76 @@ async fn an_intent_whose_answer_was_lost_is_still_ones_own() {
 }
 
 #[tokio::test]
+async fn an_intent_that_was_noted_unanswered_before_the_store_went_away_is_submitted_by_the_retry()
+{
+    let bench = Bench::new();
+    let submitter = bench.submitter();
+    // Each insert is made, and none is answered.
+    bench.store.fail(Fault::LostAnswer);
+    let submitting = bench
+        .turn_while(SECOND, submitter.submit(&request(), "order-1"))
+        .await;
+    let error = submitting.unwrap_err();
+    assert_eq!(error.kind(), SubmitErrorKind::Store);
+    assert!(error.is_retryable());
+    assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 0);
+    // Once more in vain.
+    bench.store.fail(Fault::Unavailable);
+    let submitting = bench
+        .turn_while(SECOND, submitter.submit(&request(), "order-1"))
+        .await;
+    assert_eq!(submitting.unwrap_err().kind(), SubmitErrorKind::Store);
+    bench.store.heal();
+    // It is another request's meanwhile no more than before.
+    let other = tower_callback::music_video::GenerateRequest::new("music-1", "audio-2");
+    let error = submitter.submit(&other, "order-1").await.unwrap_err();
+    assert_eq!(error.kind(), SubmitErrorKind::AnotherRequest);
+    // Of retries at the same time, one submits.
+    let request = request();
+    let retry = || submitter.submit(&request, "order-1");
+    let retried = tokio::join!(retry(), retry(), retry());
+    for submission in [retried.0, retried.1, retried.2] {
+        submission.unwrap();
+    }
+    assert_eq!(bench.provider.submitted().len(), 1);
+    let again = submitter.submit(&request, "order-1").await.unwrap();
+    assert_eq!(again.task_id(), Some("task-1"));
+    assert_eq!(bench.provider.submitted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_could_not_be_noted_is_its_submissions_again_once_it_is_tracked() {
+    let bench = Bench::new();
+    let running = bench.poll();
+    bench.provider.answer([Answer::AcceptAndHold]);
+    let mut acts = bench.provider.acts();
+    let submitter = bench.submitter();
+    let submitting = tokio::spawn({
+        let submitter = submitter.clone();
+        async move { submitter.submit(&request(), "order-1").await }
+    });
+    acts.recv().await.unwrap();
+    bench.store.fail(Fault::Unavailable);
+    bench.provider.release();
+    let error = bench.turn_while(SECOND, submitting).await.unwrap();
+    assert_eq!(error.unwrap_err().task_id(), Some("task-1"));
+    submitter.track("task-1").await.unwrap_err();
+    bench.store.heal();
+    submitter.track("task-1").await.unwrap();
+    assert!(bench.tracked("t:task-1").await.is_none(), "nobody else's");
+    // A poll is faster than the callback, which is a repeat then.
+    bench.provider.show("task-1", SUCCESS);
+    let handled = bench.until_handled(1).await;
+    assert_eq!(handled[0].correlation.as_deref(), Some("order-1"));
+    running
+        .call(&bench.provider.callback_url(0), &success("task-1"))
+        .await;
+    let found = submitter.find("order-1").await.unwrap().unwrap();
+    let event = bench.turn_while(SECOND, found.wait()).await;
+    assert_eq!(event.unwrap(), success("task-1"));
+}
+
+#[tokio::test]
 async fn a_store_that_fails_after_the_submission_gets_the_task_when_it_is_back() {
     let bench = Bench::new();
     bench.provider.answer([Answer::AcceptAndHold]);

@@ -77,7 +77,7 @@ impl ClientBuilder {
     ///
     /// Each attempt counts, and counts until a whole window has passed since its answer came: however
     /// long it was on its way, the provider never sees more. At most as many are under way at once.
-    /// Submissions go before questions about tasks. Other processes with the same key have limits of
+    /// Submissions go before questions about tasks, but for every fourth request. Other processes with the same key have limits of
     /// their own: give each its share.
     pub fn with_rate_limit(mut self, requests: u32, per: Duration) -> Self {
         self.rate = (requests, per);

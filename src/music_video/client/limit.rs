@@ -30,11 +30,15 @@ pub(super) struct Limiter {
 /// Which of those who wait goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
-    /// Somebody waits for it.
+    /// Somebody waits for it: it goes first, three times in four.
     Submissions,
     /// It is asked again and again anyway.
     Polls,
 }
+
+/// After so many submissions in a row, a poll that waits goes first. Else a steady stream of
+/// submissions would keep all polls away, and so what was submitted before from its end.
+const IN_A_ROW: u32 = 3;
 
 #[derive(Default)]
 struct State {
@@ -42,8 +46,10 @@ struct State {
     taken: usize,
     /// When the answers of the last ones came, in their order; at most `most` with those under way.
     ended: VecDeque<Duration>,
-    /// In the order in which they are served.
+    /// In the order in which they are served, but for the turn of a poll.
     waiting: BTreeMap<Place, Arc<Notify>>,
+    /// Submissions that were let through since the last poll was.
+    in_a_row: u32,
     next: u64,
 }
 
@@ -98,7 +104,7 @@ impl Limiter {
 
     fn step(&self, place: Place) -> Step {
         let mut state = self.state();
-        if state.first() != Some(place) {
+        if state.first().map(|(first, _)| *first) != Some(place) {
             return Step::Wait;
         }
         let now = self.clock.elapsed(&self.origin);
@@ -111,6 +117,10 @@ impl Limiter {
         }
         if state.taken + state.ended.len() < self.most {
             state.taken += 1;
+            state.in_a_row = match place.0 {
+                Lane::Submissions => state.in_a_row.saturating_add(1),
+                Lane::Polls => 0,
+            };
             return Step::Go;
         }
         match state.ended.front() {
@@ -126,12 +136,18 @@ impl Limiter {
 }
 
 impl State {
-    fn first(&self) -> Option<Place> {
-        self.waiting.first_key_value().map(|(place, _)| *place)
+    fn first(&self) -> Option<(&Place, &Arc<Notify>)> {
+        let poll = || self.waiting.range((Lane::Polls, 0)..).next();
+        let poll = if self.in_a_row < IN_A_ROW {
+            None
+        } else {
+            poll()
+        };
+        poll.or_else(|| self.waiting.first_key_value())
     }
 
     fn wake_first(&self) {
-        if let Some((_, wake)) = self.waiting.first_key_value() {
+        if let Some((_, wake)) = self.first() {
             wake.notify_one();
         }
     }

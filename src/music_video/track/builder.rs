@@ -6,7 +6,6 @@ use super::{Polling, ledger::Ledger, poller::Poll, records, step::Note, streak::
 use crate::{
     Callbacks,
     callbacks::{Ground, Poller, Tracking},
-    front::HintKey,
     music_video::MusicVideo,
     worker::AnyHandler,
 };
@@ -33,7 +32,8 @@ impl<S, H> Callbacks<MusicVideo, S, H> {
     }
 
     /// Takes callbacks as hints alone: the provider is asked, and its answer is the event. It also
-    /// [polls](Self::poll_with). A front that is built alone needs it too.
+    /// [polls](Self::poll_with), so call one of the two: `build` refuses both. A front that is built alone
+    /// needs it too.
     ///
     /// [`Delivery::source`](crate::Delivery::source) is a poll for every event then, and its correlation id that of the hint.
     ///
@@ -45,14 +45,19 @@ impl<S, H> Callbacks<MusicVideo, S, H> {
     ///
     /// The content of a callback is never used, so a forged one can neither be handled nor keep a
     /// genuine one from it. It costs a request to the provider: keep a proof in front all the same.
+    ///
+    /// That holds for what is [released](crate::store::inspect::release) from quarantine, too, if the callback
+    /// came while callbacks were hints. Its correlation id is told to the handler as long as the task
+    /// that was submitted under it is not known to be another one.
     pub fn confirm_with(self, polling: impl Into<Polling>) -> Self {
-        self.track(polling.into(), "confirm_with", Some(records::hint))
+        self.track(polling.into(), "confirm_with", Some(records::HINT))
     }
 
-    fn track(self, polling: Polling, setting: &'static str, hint: Option<HintKey>) -> Self {
+    fn track(self, polling: Polling, setting: &'static str, hint: Option<&'static str>) -> Self {
         let checked = polling.clone();
         self.tracking(Tracking {
             setting,
+            other: None,
             deadline: polling.deadline,
             concurrency: polling.concurrency,
             hint,

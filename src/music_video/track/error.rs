@@ -32,8 +32,9 @@ pub enum SubmitErrorKind {
     /// It may have been submitted: no answer came that can be read. Its callback can still resolve it, so
     /// [find](super::Submitter::find) it and wait.
     Unknown,
-    /// It was submitted, and that could not be noted: see [`SubmitError::task_id`]. Its callback can
-    /// still resolve it.
+    /// It was submitted, and that could not be noted: [`SubmitError::task_id`] is the task. Its callback
+    /// can still resolve it. [Track](super::Submitter::track) it by the same submitter, and it is as if it had been
+    /// noted; by another one, its event is handled, and [`wait`](super::Submission::wait) may fail all the same.
     Unrecorded,
 }
 

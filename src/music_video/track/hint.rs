@@ -1,9 +1,12 @@
 //! A callback that is only a hint: the provider is asked whether it is true.
 
+use http::HeaderMap;
+
 use super::poller::{Answer, Poll, Task};
 use crate::{
     error::chain,
     event::{Meta, Rank},
+    store::Found,
     worker::Ruling,
 };
 
@@ -16,18 +19,27 @@ impl Poll {
     pub(super) async fn hint(&self, task: Task<'_>, claimed: Rank) -> Ruling {
         // Also where it is forged: the URL can be reached, which is what the streak is about.
         self.streak.end();
+        let Meta {
+            correlation,
+            labels,
+            ..
+        } = Meta::decode(&task.record.meta)
+            .unwrap_or_else(|_| Meta::new(self.ledger.clock.now(), &HeaderMap::new()));
+        // Who has captured the URL of one task may send what is true of another.
+        let correlation = match self.ledger.unless_of_another(correlation, task.id).await {
+            Ok(correlation) => correlation,
+            Err(error) => return self.hindered(&task, &chain(&error)),
+        };
         match self.ledger.find_event(task.id).await {
-            Ok(Some(found)) if found.rank >= claimed => return Ruling::Disown,
+            Ok(Some(found)) if found.rank >= claimed => {
+                return self.known(&task, found, correlation).await;
+            }
             Ok(_) => {}
             Err(error) => return self.hindered(&task, &chain(&error)),
         }
         let every = self.polling.every;
         match self.ask(task.id).await {
             Answer::Ended(event, key) => {
-                let meta = Meta::decode(&task.record.meta);
-                let (correlation, labels) = meta
-                    .map(|meta| (meta.correlation, meta.labels))
-                    .unwrap_or_default();
                 let rank = key.rank();
                 let record = self.ledger.told(&event, key, correlation, labels);
                 if let Err(error) = self.tell(record).await {
@@ -60,6 +72,23 @@ impl Poll {
                 "the provider could not be asked whether the callback is true: {error}"
             )),
             Answer::Failed(error) => self.hindered(&task, &error),
+        }
+    }
+
+    /// A hint of what is known already. Whoever brought it may not have known under which id it was
+    /// submitted, and nobody has noted it there then.
+    async fn known(&self, task: &Task<'_>, found: Found, correlation: Option<String>) -> Ruling {
+        let (Some(correlation), Some(body), Some(meta)) = (correlation, found.body, found.meta)
+        else {
+            return Ruling::Disown;
+        };
+        let task = Task {
+            correlation: Some(&correlation),
+            ..*task
+        };
+        match self.note(&task, found.rank, body, meta).await {
+            Ruling::Done => Ruling::Disown,
+            hindered => hindered,
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The two queues of an endpoint, as tracking reads and writes them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use http::HeaderMap;
 
-use super::records::correlation_key;
+use super::records::{Tracked, correlation_key};
 use crate::{
     Clock,
-    event::{EventKey, Meta, Rank, Source},
+    event::{Callback, Event, EventKey, Meta, Rank, Source},
     music_video::MusicVideo,
     panic::catch_future,
     store::{
@@ -52,6 +55,29 @@ impl Ledger {
     ) -> Result<Option<Found>, StoreError> {
         self.find(&self.tracked, &correlation_key(correlation))
             .await
+    }
+
+    /// The correlation id, unless what stands under it is of another task.
+    pub(super) async fn unless_of_another(
+        &self,
+        correlation: Option<String>,
+        task_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(correlation) = correlation else {
+            return Ok(None);
+        };
+        let Some(found) = self.find_submission(&correlation).await? else {
+            return Ok(Some(correlation));
+        };
+        let key = correlation_key(&correlation);
+        // An event whose body is kept no longer may be of any task.
+        let body = found.body.unwrap_or_default();
+        let own = match Tracked::read(&key, found.rank, &body) {
+            Some(Tracked::Submitted { task_id: known, .. }) => known == task_id,
+            Some(Tracked::Ended) => is_event_of(&body, task_id),
+            _ => true,
+        };
+        Ok(own.then_some(correlation))
     }
 
     async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
@@ -124,4 +150,11 @@ impl Ledger {
             .with_rank(rank)
             .with_meta(meta.encode())
     }
+}
+
+/// Whether it is an event, and of this task.
+pub(super) fn is_event_of(body: &[u8], task_id: &str) -> bool {
+    let headers = HeaderMap::new();
+    MusicVideo::parse(&Callback::new(body, UNIX_EPOCH, &headers))
+        .is_ok_and(|event| event.task_id == task_id)
 }

@@ -5,9 +5,11 @@
 //! before the handler. The poller reads them, asks the provider, and puts the answer among the events.
 
 mod builder;
+mod doubts;
 mod error;
 mod hint;
 mod intent;
+mod kept;
 mod ledger;
 mod poller;
 mod polling;

@@ -1,8 +1,7 @@
 //! Looks at tracked tasks that fell due, and asks the provider.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::{
     Polling,
+    doubts::Doubts,
     ledger::Ledger,
     records::{ENDED, Tracked, correlation_key},
     streak::Streak,
@@ -28,6 +28,9 @@ use crate::{
 const UNKNOWN: u32 = 3;
 /// The longest pause after a failure, whose cause is somebody else's to mend.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// For how many of the longest pauses a doubt is kept that nobody has had again: several, since the
+/// rate limit may let questions wait.
+const PAUSES: u32 = 10;
 
 pub(super) struct Poll {
     pub(super) ledger: Arc<Ledger>,
@@ -35,13 +38,12 @@ pub(super) struct Poll {
     pub(super) streak: Arc<Streak>,
     /// Wakes the worker of the events.
     wake: Arc<Notify>,
-    /// Answers in a row that may still change, by the record's key. Lost with the process: then they
-    /// are counted again.
-    doubts: Mutex<HashMap<Bytes, u32>>,
+    doubts: Doubts,
     trouble: Mutex<Trouble>,
 }
 
 /// A task that is asked for.
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) record: &'a Leased,
     pub(super) id: &'a str,
@@ -66,12 +68,13 @@ impl Poll {
         wake: Arc<Notify>,
         streak: Arc<Streak>,
     ) -> Self {
+        let kept = polling.every.max(LONGEST_PAUSE).saturating_mul(PAUSES);
         Self {
+            doubts: Doubts::new(ledger.clock.clone(), kept),
             ledger,
             polling,
             streak,
             wake,
-            doubts: Mutex::default(),
             trouble: Mutex::new(Trouble::new(Duration::MAX)),
         }
     }
@@ -158,7 +161,13 @@ impl Poll {
 
     /// Notes the event with its submission, if it has one. That upgrades the very record that is
     /// leased, which is due again then, and done.
-    async fn note(&self, task: &Task<'_>, rank: Rank, body: Bytes, meta: Bytes) -> Ruling {
+    pub(super) async fn note(
+        &self,
+        task: &Task<'_>,
+        rank: Rank,
+        body: Bytes,
+        meta: Bytes,
+    ) -> Ruling {
         let Some(correlation) = task.correlation else {
             return Ruling::Done;
         };
@@ -233,19 +242,12 @@ impl Poll {
 
     /// Counts one more answer in a row that may still change.
     pub(super) fn doubt(&self, task: &Task<'_>) -> u32 {
-        let mut doubts = self.doubts();
-        let count = doubts.entry(task.record.key.clone()).or_default();
-        *count = count.saturating_add(1);
-        *count
+        self.doubts.add(&task.record.key)
     }
 
     /// Nothing is doubtful any more.
     pub(super) fn clear(&self, task: &Task<'_>) {
-        self.doubts().remove(&task.record.key);
-    }
-
-    fn doubts(&self) -> MutexGuard<'_, HashMap<Bytes, u32>> {
-        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.doubts.clear(&task.record.key);
     }
 }
 
@@ -261,7 +263,7 @@ impl Records for Poll {
         let key = leased.key.clone();
         let ruling = self.rule(leased).await;
         if !matches!(ruling, Ruling::Later { .. }) {
-            self.doubts().remove(&key);
+            self.doubts.clear(&key);
         }
         ruling
     }

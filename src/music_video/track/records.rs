@@ -17,15 +17,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    event::{EventKey, Rank},
-    music_video::GenerateRequest,
-};
+use crate::{event::Rank, music_video::GenerateRequest};
 
 /// The outcome of a submission is known.
 pub(super) const ANSWERED: Rank = 1;
 /// The event is there. Its own rank is added.
 pub(super) const ENDED: Rank = 2;
+/// How the key of a callback begins that is not confirmed.
+pub(super) const HINT: &str = "h:";
 
 /// What a record of the queue says.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl<'a> Tracked<'a> {
             }
             ("c:", _) => Some(Self::Ended),
             ("t:", 0) => Some(Self::Task { task_id: name }),
-            ("h:", claimed) => Some(Self::Hint {
+            (HINT, claimed) => Some(Self::Hint {
                 task_id: name,
                 claimed,
             }),
@@ -100,11 +99,6 @@ pub(super) fn correlation_key(correlation: &str) -> Bytes {
 
 pub(super) fn task_key(task_id: &str) -> Bytes {
     format!("t:{task_id}").into()
-}
-
-/// How a callback is kept that is not confirmed.
-pub(super) fn hint(key: EventKey) -> (Bytes, Rank) {
-    (format!("h:{}", key.as_str()).into(), key.rank())
 }
 
 /// The body of a submission that became a task.
@@ -132,6 +126,7 @@ fn answered(request: &GenerateRequest, task_id: Option<&str>, refused: Option<&s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventKey;
 
     fn request() -> GenerateRequest {
         GenerateRequest::new("music-1", "audio-1").with_author("A \"quoted\" one")
@@ -165,7 +160,8 @@ mod tests {
             Tracked::read(&key, 0, b""),
             Some(Tracked::Task { task_id: "c:1" })
         );
-        let (key, rank) = hint(EventKey::new("t-1").unwrap().with_rank(1));
+        let key = EventKey::new("t-1").unwrap().with_rank(1);
+        let (key, rank) = key.into_hint(HINT);
         let claimed = 1;
         assert_eq!(
             Tracked::read(&key, rank, b"whatever"),

@@ -1,22 +1,17 @@
 //! One submission, step by step: intent, submit, answer.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
-
-use http::HeaderMap;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Submission, SubmitError,
+    ledger::is_event_of,
     records::{self, ANSWERED, ENDED, Tracked, correlation_key},
     submitter::Inner,
     tracker::track,
 };
 use crate::{
     error::chain,
-    event::{Callback, Event},
-    music_video::{ClientError, GenerateRequest, Generated, MusicVideo},
+    music_video::{ClientError, GenerateRequest, Generated},
     store::{Found, Inserted, NewRecord, StoreError},
 };
 
@@ -39,18 +34,30 @@ impl Attempt {
         let ledger = &self.inner.ledger;
         let begun = ledger.clock.stopwatch();
         let mut pause = Duration::from_millis(50);
+        let body = self.request.encode();
+        let unanswered = &self.inner.unanswered;
+        // What stands in the store may be the intent of a call before, which was not told so.
+        let mut own = unanswered.take(&self.correlation, |intent| intent.body == body);
         loop {
-            let intent = self.record(0, self.request.encode());
-            let inserted = ledger.insert_within(intent, BEFORE).await;
-            match inserted.map_err(SubmitError::store)? {
+            let intent = (own.pop()).unwrap_or_else(|| self.record(0, body.clone()));
+            let failed = match ledger.insert_within(intent.clone(), BEFORE).await {
                 // The id is ours, and nobody else's, from here on.
-                Inserted::Fresh | Inserted::Upgraded => return self.send().await,
-                Inserted::Full | Inserted::Busy => {
-                    return Err(SubmitError::store(StoreError::unavailable(
-                        "the store is full",
-                    )));
+                Ok(Inserted::Fresh | Inserted::Upgraded) => return self.send().await,
+                Ok(Inserted::Duplicate { .. }) => None,
+                Ok(Inserted::Full | Inserted::Busy) => {
+                    Some(StoreError::unavailable("the store is full"))
                 }
-                Inserted::Duplicate { .. } => {}
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failed {
+                own.push(intent);
+                for intent in own {
+                    unanswered.put(&self.correlation, intent);
+                }
+                return Err(SubmitError::store(error));
+            }
+            if !own.is_empty() {
+                continue;
             }
             let found = ledger.find_submission(&self.correlation).await;
             if let Some(there) = found.map_err(SubmitError::store)?.map(|f| self.there(f)) {
@@ -120,14 +127,17 @@ impl Attempt {
     async fn answered(&self, generated: &Generated) -> Result<Submission, SubmitError> {
         let task_id = &generated.task_id;
         let record = self.record(ANSWERED, records::submitted(&self.request, task_id));
-        match self.inner.ledger.insert_within(record, AFTER).await {
+        match self.inner.ledger.insert_within(record.clone(), AFTER).await {
             // The event was faster than the answer.
             Ok(Inserted::Duplicate { .. }) => {
                 self.not_noted(task_id).await;
                 Ok(self.submission(Some(task_id)))
             }
             Ok(_) => Ok(self.submission(Some(task_id))),
-            Err(error) => Err(SubmitError::unrecorded(task_id, error)),
+            Err(error) => {
+                self.inner.unrecorded.put(task_id, record);
+                Err(SubmitError::unrecorded(task_id, error))
+            }
         }
     }
 
@@ -139,9 +149,7 @@ impl Attempt {
             return;
         };
         let body = found.body.unwrap_or_default();
-        let headers = HeaderMap::new();
-        let read = MusicVideo::parse(&Callback::new(&body, UNIX_EPOCH, &headers));
-        if found.rank < ENDED || read.is_ok_and(|event| event.task_id == task_id) {
+        if found.rank < ENDED || is_event_of(&body, task_id) {
             return;
         }
         tracing::warn!(

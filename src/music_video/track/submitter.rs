@@ -3,7 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Submission, SubmitError, ledger::Ledger, records::Tracked, submit::Attempt, tracker::track,
+    Submission, SubmitError,
+    kept::Kept,
+    ledger::Ledger,
+    records::Tracked,
+    submit::Attempt,
+    tracker::{noted, track},
 };
 use crate::{
     BuildError, SignedUrl, Verify,
@@ -52,7 +57,9 @@ use crate::{
 /// [`conflict_is_idempotent`](Self::conflict_is_idempotent), and have the worker submit again by
 /// [`Polling::resubmitting`](super::Polling::resubmitting).
 ///
-/// A [volatile](crate::store::Durability::Volatile) store keeps none of this beyond the process.
+/// A [volatile](crate::store::Durability::Volatile) store keeps none of this beyond the process. And it needs the
+/// store itself: a file in front of one that may be away, such as `Spooled`, does not know what is in there, and
+/// the same id would be submitted again.
 #[derive(Clone)]
 pub struct Submitter {
     inner: Arc<Inner>,
@@ -63,6 +70,10 @@ pub(super) struct Inner {
     pub(super) ledger: Arc<Ledger>,
     pub(super) client: Client,
     pub(super) url: SignedUrl,
+    /// By correlation id: intents that may be in the store, and were not submitted.
+    pub(super) unanswered: Kept,
+    /// By task id: what was submitted, and could not be noted.
+    pub(super) unrecorded: Kept,
 }
 
 impl Submitter {
@@ -88,6 +99,8 @@ impl Submitter {
                 ledger: Arc::new(ledger),
                 client,
                 url,
+                unanswered: Kept::default(),
+                unrecorded: Kept::default(),
             }),
             idempotent: false,
         })
@@ -119,7 +132,8 @@ impl Submitter {
     /// # Errors
     ///
     /// [`SubmitError::kind`] says whether anything was submitted, and
-    /// [`SubmitError::is_retryable`] whether to try again.
+    /// [`SubmitError::is_retryable`] whether to try again: by this submitter or a clone of it, which
+    /// knows what may have reached the store before it failed.
     pub async fn submit(
         &self,
         request: &GenerateRequest,
@@ -161,11 +175,31 @@ impl Submitter {
 
     /// Tracks a task that was submitted elsewhere, as a [`Tracker`](super::Tracker) does.
     ///
+    /// A task of its own that could [not be noted](super::SubmitErrorKind::Unrecorded) is noted now, with its
+    /// submission, while the process that submitted it lives.
+    ///
     /// # Errors
     ///
     /// As [`Tracker::track`](super::Tracker::track).
     pub async fn track(&self, task_id: impl AsRef<str>) -> Result<(), StoreError> {
-        track(&self.inner.ledger, task_id.as_ref()).await
+        let task_id = task_id.as_ref();
+        let Inner {
+            ledger, unrecorded, ..
+        } = &*self.inner;
+        let mut is_noted = false;
+        for record in unrecorded.take(task_id, |_| true) {
+            match noted(ledger.insert(record.clone()).await) {
+                Ok(news) => is_noted |= news,
+                Err(error) => {
+                    unrecorded.put(task_id, record);
+                    return Err(error);
+                }
+            }
+        }
+        if is_noted {
+            return Ok(());
+        }
+        track(ledger, task_id).await
     }
 
     /// Submits what may have been submitted. Only where a conflict is idempotent.

@@ -43,8 +43,14 @@ impl Tracker {
 pub(super) async fn track(ledger: &Ledger, task_id: &str) -> Result<(), StoreError> {
     EventKey::new(task_id).map_err(StoreError::rejected)?;
     let record = ledger.tracking(task_key(task_id), 0, Bytes::new(), None);
-    match ledger.insert(record).await? {
-        Inserted::Fresh | Inserted::Upgraded | Inserted::Duplicate { .. } => Ok(()),
+    noted(ledger.insert(record).await).map(drop)
+}
+
+/// Whether it is news.
+pub(super) fn noted(inserted: Result<Inserted, StoreError>) -> Result<bool, StoreError> {
+    match inserted? {
+        Inserted::Fresh | Inserted::Upgraded => Ok(true),
+        Inserted::Duplicate { .. } => Ok(false),
         Inserted::Full => Err(StoreError::unavailable("the store is full")),
         Inserted::Busy => Err(StoreError::unavailable("somebody holds the record")),
     }

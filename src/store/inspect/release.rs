@@ -2,10 +2,12 @@
 
 use std::{error::Error as StdError, fmt, slice};
 
+use bytes::Bytes;
+
 use super::Inspect;
 use crate::{
     BoxError,
-    event::{Callback, Event, EventKey, Meta, listed_headers},
+    event::{Callback, Event, Meta, listed_headers},
     store::{Inserted, NewRecord, Queue, QueueKind, RecordId, StoreError},
 };
 
@@ -15,7 +17,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Released {
-    /// A new event, which is due now.
+    /// A new event, which is due now. Where callbacks are confirmed, a hint: the provider is asked next.
     Stored,
     /// An event that was known with a lower rank, and is due now.
     Upgraded,
@@ -30,6 +32,9 @@ pub enum Released {
 /// which it arrived, its correlation id, and what was kept of its headers. It is inserted first and then
 /// deleted from quarantine, so that nothing is lost in between; cut off there, it is released again, and
 /// is a repeat. A worker handles it with its next look at the store.
+///
+/// If the endpoint took callbacks as hints alone when it came (`Callbacks::confirm_with`), it is released as a
+/// hint: the provider is asked, and its answer is the event.
 ///
 /// # Errors
 ///
@@ -56,12 +61,7 @@ pub async fn release<E: Event>(
     let Some((body, meta)) = payload else {
         return Err(ReleaseError::new(ReleaseErrorKind::Unknown));
     };
-    let (key, meta) = read::<E>(&body, &meta)?;
-    let (key, rank) = key.into_parts();
-    let events = Queue::events(quarantine.endpoint());
-    let record = NewRecord::new(events, key, body)
-        .with_rank(rank)
-        .with_meta(meta.encode());
+    let record = read::<E>(quarantine.endpoint(), body, &meta)?;
     let inserted = store.insert(slice::from_ref(&record)).await?;
     let released = match inserted.first() {
         Some(Inserted::Fresh) => Released::Stored,
@@ -75,21 +75,28 @@ pub async fn release<E: Event>(
     Ok(released)
 }
 
-/// The event's key, and what is kept beside the event.
-fn read<E: Event>(body: &[u8], meta: &[u8]) -> Result<(EventKey, Meta), ReleaseError> {
+/// The record that the callback would have become.
+fn read<E: Event>(endpoint: &str, body: Bytes, meta: &[u8]) -> Result<NewRecord, ReleaseError> {
     let unreadable = |error: BoxError| ReleaseError {
         kind: ReleaseErrorKind::Unreadable,
         source: Some(error),
     };
     let meta = Meta::decode(meta).map_err(|error| unreadable(error.into()))?;
     let headers = listed_headers(&meta.headers(), E::HEADERS);
-    let event = E::parse(&Callback::new(body, meta.arrived(), &headers))
+    let event = E::parse(&Callback::new(&body, meta.arrived(), &headers))
         .map_err(|error| unreadable(error.into()))?;
     if !meta.is_about(event.subject()) {
         return Err(ReleaseError::new(ReleaseErrorKind::Subject));
     }
     let key = event.key().map_err(|error| unreadable(error.into()))?;
-    Ok((key, meta.out_of_quarantine(&headers)))
+    let (queue, (key, rank)) = match meta.hint() {
+        Some(hint) => (Queue::tracked(endpoint), key.into_hint(hint)),
+        None => (Queue::events(endpoint), key.into_parts()),
+    };
+    let meta = meta.out_of_quarantine(&headers);
+    Ok(NewRecord::new(queue, key, body)
+        .with_rank(rank)
+        .with_meta(meta.encode()))
 }
 
 /// Why a callback stays in quarantine.

@@ -295,7 +295,7 @@ where
     meta.correlation = Some("order-7".to_owned());
     let reason = || "not this event".to_owned();
     let unread = async |key: &str, body: &str, signed: Option<&str>| {
-        let meta = meta.clone().quarantined(reason(), signed);
+        let meta = meta.clone().quarantined(reason(), signed, None);
         let record = NewRecord::new(quarantine.clone(), key.to_owned(), body.to_owned())
             .with_meta(meta.encode());
         probe.put_fresh(&record).await;

@@ -82,6 +82,29 @@ fn a_seat_counts_from_the_answer_and_not_from_the_start() {
     assert!(poll(&mut next).is_some());
 }
 
+#[test]
+fn of_four_seats_one_is_a_polls_however_many_submissions_come() {
+    let hands = Clock::manual();
+    let limiter = Limiter::new(1, WINDOW, hands.clock());
+    let mut polls = [(); 5].map(|()| acquire(&limiter, Lane::Polls));
+    let mut submissions = [(); 20].map(|()| acquire(&limiter, Lane::Submissions));
+    let mut seats = String::new();
+    while seats.len() < 20 {
+        hands.advance(WINDOW);
+        for (lane, name) in [(&mut polls[..], 'p'), (&mut submissions[..], 's')] {
+            for acquire in lane {
+                if let Some(permit) = poll(acquire) {
+                    seats.push(name);
+                    drop(permit);
+                    *acquire = Box::pin(std::future::pending());
+                }
+            }
+        }
+    }
+    // The first poll found an empty queue.
+    assert_eq!(seats, "pssspssspssspssspsss");
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Enter(bool),
@@ -108,7 +131,9 @@ proptest! {
     ) {
         let hands = Clock::manual();
         let limiter = Limiter::new(most, WINDOW, hands.clock());
-        let mut waiting: Vec<Acquire<'_>> = Vec::new();
+        let mut waiting: Vec<(Lane, Acquire<'_>)> = Vec::new();
+        // Submissions that went first since a poll did, or since none waited.
+        let mut before_polls = 0;
         let mut sent: Vec<(Duration, Permit<'_>)> = Vec::new();
         // Between which times each request arrived.
         let mut arrived: Vec<(Duration, Duration)> = Vec::new();
@@ -116,7 +141,7 @@ proptest! {
             match act {
                 Act::Enter(submission) => {
                     let lane = if submission { Lane::Submissions } else { Lane::Polls };
-                    waiting.push(acquire(&limiter, lane));
+                    waiting.push((lane, acquire(&limiter, lane)));
                 }
                 Act::Leave(at) if !waiting.is_empty() => {
                     drop(waiting.swap_remove(at % waiting.len()));
@@ -129,13 +154,21 @@ proptest! {
                 Act::Turn(by) => hands.advance(Duration::from_millis(by)),
                 Act::Leave(_) | Act::Answer(_) => {}
             }
-            waiting.retain_mut(|acquire| match poll(acquire) {
-                Some(permit) => {
-                    sent.push((hands.elapsed(), permit));
-                    false
+            loop {
+                let polls = waiting.iter().filter(|(lane, _)| *lane == Lane::Polls).count();
+                let next = (waiting.iter_mut().enumerate())
+                    .find_map(|(at, (lane, acquire))| Some((at, *lane, poll(acquire)?)));
+                if polls == 0 {
+                    before_polls = 0;
                 }
-                None => true,
-            });
+                let Some((at, lane, permit)) = next else {
+                    break;
+                };
+                sent.push((hands.elapsed(), permit));
+                drop(waiting.remove(at));
+                before_polls = if lane == Lane::Polls || polls == 0 { 0 } else { before_polls + 1 };
+                prop_assert!(before_polls <= 3, "a poll waits behind {before_polls} submissions");
+            }
             prop_assert!(sent.len() <= most);
         }
         arrived.extend(sent.iter().map(|(start, _)| (*start, hands.elapsed())));
@@ -148,7 +181,7 @@ proptest! {
         sent.clear();
         for _ in 0..=waiting.len() {
             hands.advance(WINDOW);
-            waiting.retain_mut(|acquire| poll(acquire).is_none());
+            waiting.retain_mut(|(_, acquire)| poll(acquire).is_none());
         }
         prop_assert!(waiting.is_empty());
     }
