@@ -167,11 +167,14 @@ impl Run<'_> {
             let waiting = match self.spool.file.waiting(after, limit, MOST_BYTES).await {
                 Ok(waiting) => waiting,
                 Err(error) => {
+                    // With nothing to offer, the inserts have to find out that the store is back.
+                    self.spool.state.sees(false);
                     self.pace
                         .trouble("the spool cannot be read", &chain(&error));
                     return Passed::Kept;
                 }
             };
+            self.spool.state.sees(true);
             let Some(last) = waiting.last() else {
                 self.elsewhere = 0;
                 if kept {

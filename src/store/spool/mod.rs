@@ -124,7 +124,9 @@ use crate::{
 /// patience. A store that comes and goes costs one batch's patience each time. The beginning is one
 /// warning, the end one line that says how many were handed on.
 ///
-/// When the file is full, or the disk below its reserve, the answer is 503, as without a spool.
+/// When the file is full, or the disk below its reserve, the answer is 503, as without a spool. When the
+/// file fails, every batch asks the store itself: what was in the file waits until it can be read
+/// again, and all else goes on as soon as the store is back.
 ///
 /// # Many processes
 ///
@@ -234,7 +236,13 @@ impl<S: Inbox> Spooled<S> {
             let part = both.filter(|(_, spooled)| **spooled == of);
             part.map(|(record, _)| record.clone()).collect()
         };
-        let mut from_spool = self.spool.insert(&part(true)).await?.into_iter();
+        let mut from_spool = match self.spool.insert(&part(true)).await {
+            // The store behind decides, when it is told of what waits.
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                return self.direct(records).await;
+            }
+            kept => kept?.into_iter(),
+        };
         let others = part(false);
         let from_store = match others.is_empty() {
             true => Vec::new(),
@@ -327,7 +335,13 @@ impl<S: Inbox> Inbox for Spooled<S> {
         match self.spool.state.way() {
             Way::Direct => self.direct(records).await,
             Way::Divided => self.divided(records).await,
-            Way::Spool => self.spool.insert(records).await,
+            Way::Spool => match self.spool.insert(records).await {
+                // Nobody else may find out that the store is back: the forwarder has the same file.
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                    self.direct(records).await
+                }
+                kept => kept,
+            },
         }
     }
 
