@@ -111,11 +111,23 @@ impl Lane {
         script: &Text,
         args: &[Arg<'_>],
     ) -> Result<Value, RunError> {
+        let (_, answer) = self.run_on_one(servers, script, args).await?;
+        Ok(answer)
+    }
+
+    /// The same, and which connection it was that had the answer.
+    pub(super) async fn run_on_one(
+        &self,
+        servers: &Servers,
+        script: &Text,
+        args: &[Arg<'_>],
+    ) -> Result<(u64, Value), RunError> {
         let mut cmd = script.by_hash(&servers.base, args);
         let mut redirects = 0;
         loop {
-            let error = match self.call(servers, &cmd).await {
-                Ok(value) => return Ok(value),
+            let (generation, conn) = self.connection(servers).await.map_err(RunError::Connect)?;
+            let error = match self.call(generation, conn, &cmd).await {
+                Ok(value) => return Ok((generation, value)),
                 Err(RunError::Server(error)) => error,
                 Err(error) => return Err(error),
             };
@@ -135,8 +147,12 @@ impl Lane {
 
     /// Sends a command. A connection on which anything went wrong, other than what the script
     /// itself said, is not used again.
-    async fn call(&self, servers: &Servers, cmd: &Cmd) -> Result<Value, RunError> {
-        let (generation, mut conn) = self.connection(servers).await.map_err(RunError::Connect)?;
+    async fn call(
+        &self,
+        generation: u64,
+        mut conn: MultiplexedConnection,
+        cmd: &Cmd,
+    ) -> Result<Value, RunError> {
         let mut doubt = Doubt {
             lane: self,
             generation,
@@ -153,11 +169,22 @@ impl Lane {
         })
     }
 
-    /// Waits until what this lane's connection wrote is in the append-only file here and on
-    /// replicas.
-    pub(super) async fn wait_for_replicas(&self, servers: &Servers) -> Result<(), StoreError> {
+    /// Waits until what this very connection wrote is in the append-only file here and on
+    /// replicas. The server knows of each connection what it wrote: another one, which wrote nothing
+    /// yet, would be told at once that all of it is there.
+    pub(super) async fn wait_for_replicas(
+        &self,
+        servers: &Servers,
+        generation: u64,
+    ) -> Result<(), StoreError> {
         let Some(replicas) = servers.waitaof else {
             return Ok(());
+        };
+        let live = self.live().filter(|(made, _)| *made == generation);
+        let Some((_, conn)) = live else {
+            return Err(StoreError::unavailable(
+                "the connection was lost before replicas had it in their append-only files",
+            ));
         };
         // Sooner than the client gives up, so that the connection is kept.
         let patience = servers.response_timeout.mul_f32(0.9).as_millis().max(1);
@@ -165,7 +192,8 @@ impl Lane {
         cmd.arg(1)
             .arg(replicas)
             .arg(u64::try_from(patience).unwrap_or(u64::MAX));
-        let answer = self.call(servers, &cmd).await.map_err(StoreError::from)?;
+        let answer = self.call(generation, conn, &cmd).await;
+        let answer = answer.map_err(StoreError::from)?;
         let answer: Vec<Option<u32>> =
             redis::from_redis_value(answer).map_err(StoreError::unavailable)?;
         let reached = |index: usize| answer.get(index).copied().flatten().unwrap_or(0);
@@ -379,8 +407,60 @@ fn leaves_connection_whole(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use redis::IntoConnectionInfo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
 
     use super::*;
+
+    /// Says to everybody that here and on one replica all of it is on disk, as a server does on a
+    /// connection that wrote nothing.
+    async fn agree(mut stream: TcpStream) {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(len @ 1..) = stream.read(&mut bytes).await {
+            let text = String::from_utf8_lossy(&bytes[..len]);
+            let commands = text.lines().filter(|line| line.starts_with('*')).count();
+            let answer = match text.contains("WAITAOF") {
+                true => "*2\r\n:1\r\n:1\r\n".to_owned(),
+                false => "+OK\r\n".repeat(commands),
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_connection_that_wrote_can_tell_that_replicas_have_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(agree(stream));
+            }
+        });
+        let node = url.into_connection_info().unwrap();
+        let timeout = Duration::from_secs(60);
+        let terms = Terms {
+            base: "base".to_owned(),
+            connect_timeout: timeout,
+            response_timeout: timeout,
+            waitaof: Some(1),
+            trust_hidden: true,
+        };
+        let servers = Servers::new(vec![node.clone()], terms);
+        let lane = Lane::default();
+        let client = Client::open(node).unwrap();
+        let conn = client.get_multiplexed_async_connection().await.unwrap();
+        *lane.lock() = Some((2, conn));
+        lane.wait_for_replicas(&servers, 2).await.unwrap();
+
+        let error = lane.wait_for_replicas(&servers, 1).await.unwrap_err();
+        assert_eq!(error.kind(), crate::store::StoreErrorKind::Unavailable);
+        lane.give_up(2);
+        let error = lane.wait_for_replicas(&servers, 2).await.unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("the connection was lost"), "{source}");
+    }
 
     #[test]
     fn another_node_is_reached_in_the_same_way() {
