@@ -85,8 +85,10 @@
 //! - **Foreign traffic pays nothing.** A request that is not for the callback path reaches the app
 //!   with no allocation.
 //! - **No hidden machinery.** No global state, and no task that you did not start or that outlives
-//!   what started it, with two exceptions: a commit, and a submission, that is in flight finishes
-//!   though its caller hung up.
+//!   what started it, with four exceptions, each of which ends by itself: a commit, and a submission,
+//!   that is in flight finishes though its caller hung up; an upload into an object store that is
+//!   dropped half-way removes its parts; and PostgreSQL is told (`NOTIFY`) of events that were just
+//!   stored.
 //! - **Strict before proof, tolerant after.** What a proven caller sends is read if it can be read
 //!   at all, and kept if it cannot.
 //!

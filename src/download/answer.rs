@@ -156,12 +156,16 @@ fn rest(headers: &HeaderMap, asked: Asked<'_>) -> Result<Part, Setback> {
             "the length of a part is not that of its range",
         ));
     }
-    let changed = |etag: &HeaderValue| {
-        let asked = asked.validator.map(|validator| &validator.0);
-        asked.is_some_and(|asked| is_strong(asked) && asked != etag)
-    };
-    if headers.get(ETAG).is_some_and(changed) {
-        return Err(Setback::anew("the file has changed"));
+    if let Some(Validator(known)) = asked.validator {
+        let is_same = if is_strong(known) {
+            headers.get(ETAG).is_none_or(|etag| etag == known)
+        } else {
+            // A server may leave it out, but so does one that regards no `If-Range`.
+            single(headers, LAST_MODIFIED) == Some(known)
+        };
+        if !is_same {
+            return Err(Setback::anew("the file may have changed"));
+        }
     }
     Ok(Part {
         from,
@@ -293,6 +297,27 @@ mod tests {
             Err(('n', Kind::Inconsistent))
         );
         assert_eq!(judged(416, &[], 0), Err(('f', Kind::Status)));
+    }
+
+    #[test]
+    fn a_part_of_what_is_known_by_its_date_must_have_that_date() {
+        let date = Validator(HeaderValue::from_static(MODIFIED));
+        let asked = Asked {
+            from: 4,
+            total: Some(10),
+            validator: Some(&date),
+            has_digest: false,
+            max: 20,
+        };
+        let is_taken = |more: &[_]| {
+            let pairs = [&[("content-range", "bytes 4-9/10")][..], more].concat();
+            rest(&headers(&pairs), asked).is_ok()
+        };
+        let (same, other) = (("last-modified", MODIFIED), ("last-modified", LATER));
+        assert!(is_taken(&[same]) && is_taken(&[same, ("etag", "W/\"a\"")]));
+        for wrong in [&[][..], &[other], &[same, other], &[("etag", "\"a\"")]] {
+            assert!(!is_taken(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

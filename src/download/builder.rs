@@ -13,7 +13,7 @@ use super::{
     limits::Keyed,
     request::Requests,
     resolver::{self, Checked, Lookup},
-    sink::{Directory, Objects, Place},
+    sink::{Directory, LARGEST, Objects, Place},
 };
 use crate::{BoxError, BuildError, Clock, RetryPolicy};
 
@@ -22,7 +22,7 @@ use crate::{BoxError, BuildError, Clock, RetryPolicy};
 /// | setting | default | why |
 /// | --- | --- | --- |
 /// | largest file | 16 GiB | far above any music video; what does not end is ended |
-/// | downloads at once, in all | 8 | each takes up to 24 MiB of memory into a store, 2 MiB onto a disk |
+/// | downloads at once, in all | 8 | into a store each takes three parts of memory, that is 24 MiB for a video up to 78 GiB and 192 MiB for the largest; onto a disk 2 MiB |
 /// | downloads at once, from one host | 4 | fair to the provider |
 /// | idle timeout | 30 s | an answer, or another byte of it, takes that long only if something is wrong |
 /// | slowest rate | 16 KiB/s over 30 s | a modem is faster; a server that drips is not waited for |
@@ -105,13 +105,18 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Says when a broken download goes on. The total counts from the last time that it went forward.
+    /// Says when a broken download goes on. The total counts from the last time that it went forward,
+    /// without the time in which it waited for its turn.
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
     /// Refuses files that are larger, as soon as that is known.
+    ///
+    /// Into an object store 625 GiB are the most, whatever is said here: 10,000 parts, which is what S3
+    /// allows, of 64 MiB. Where a server does not say how long a file is, its parts are as large as the
+    /// largest file needs.
     pub fn with_max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
         self
@@ -142,8 +147,8 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Limits the time that one download takes, with all its retries, and its waits for a turn after
-    /// the first.
+    /// Limits the time that one download takes, with all its retries, and without the time in which it
+    /// waits for its turn.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -184,16 +189,26 @@ impl DownloaderBuilder {
 
     /// Asks the provider for a fresh URL when one has expired, or was never one: see
     /// [`refresh_by`](Self::refresh_by).
+    ///
+    /// While the provider says that the task is still under way, as it may for some minutes after it
+    /// has called back, that is an error that a later attempt mends.
     #[cfg(feature = "client")]
     #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
     pub fn refresh_with(self, client: crate::music_video::Client) -> Self {
+        use crate::music_video::Status;
+
         self.refresh_by(move |task_id| {
             let client = client.clone();
             async move {
-                let details = client.details(&task_id).await?;
-                Ok::<_, crate::music_video::ClientError>(
-                    details.and_then(|details| details.video_url),
-                )
+                let Some(details) = client.details(&task_id).await? else {
+                    return Ok(None);
+                };
+                match (details.video_url, details.status) {
+                    (None, Status::Pending | Status::Other(_)) => {
+                        Err(BoxError::from("the provider does not show the video yet"))
+                    }
+                    (video_url, _) => Ok(video_url),
+                }
             }
         })
     }
@@ -208,7 +223,7 @@ impl DownloaderBuilder {
     /// # Errors
     ///
     /// When a setting is wrong, or the system has no certificates to trust.
-    pub fn build(self) -> Result<Downloader, BuildError> {
+    pub fn build(mut self) -> Result<Downloader, BuildError> {
         self.retry.validate()?;
         self.validate()?;
         let place = match self.target {
@@ -219,6 +234,7 @@ impl DownloaderBuilder {
                 let prefix = Path::parse(&prefix).map_err(|_| {
                     BuildError::new("with_prefix", "this is no path of an object store")
                 })?;
+                self.max_bytes = self.max_bytes.min(LARGEST);
                 Place::Objects(Objects::new(store, prefix, self.max_bytes))
             }
         };

@@ -46,6 +46,34 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// What a file comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) length: u64,
+    pub(super) digest: Digest,
+}
+
+/// A [`Summary`] that grows with what is read.
+#[derive(Default)]
+pub(super) struct Summing {
+    length: u64,
+    hasher: Sha256,
+}
+
+impl Summing {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+
+    pub(super) fn end(self) -> Summary {
+        Summary {
+            length: self.length,
+            digest: Digest::of(self.hasher),
+        }
+    }
+}
+
 /// The text is no SHA-256 digest: 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 digest has 64 hexadecimal digits")]

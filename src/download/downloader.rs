@@ -43,8 +43,8 @@ pub struct Video {
     pub file: Option<PathBuf>,
     /// Its length in bytes.
     pub length: u64,
-    /// Its digest. `None` for a video that was [already there](Self::already_there), which is not read
-    /// without being asked for: [`Downloader::digest`] reads it.
+    /// Its digest. `None` only for a video that was [already there](Self::already_there) and was fetched
+    /// [without its digest](Fetch::without_digest).
     pub sha256: Option<Digest>,
     /// Whether it was there before, and nobody was asked for it.
     pub already_there: bool,
@@ -69,7 +69,8 @@ impl Downloader {
 
     /// The video of a task. Nothing happens until this is awaited.
     ///
-    /// If it is there already, nobody is asked for it. Somebody who fetches the same task of the same
+    /// If it is there already, nobody is asked for it: it is read where it is, for its length and
+    /// digest. Somebody who fetches the same task of the same
     /// downloader at the same time waits, and finds it there.
     pub fn fetch(&self, task_id: impl Into<String>, url: impl Into<String>) -> Fetch {
         Fetch::new(Arc::clone(&self.0), task_id.into(), url.into())
@@ -82,7 +83,8 @@ impl Downloader {
     ///
     /// When it cannot be read.
     pub async fn digest(&self, task_id: &str) -> Result<Option<Digest>, DownloadError> {
-        self.0.place.digest(&name::of_task(task_id)).await
+        let read = self.0.place.read(&name::of_task(task_id)).await?;
+        Ok(read.map(|read| read.digest))
     }
 
     /// The default name of a task's video: `music_video_{task_id}.mp4`.

@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
 use super::{
-    digest::Digest,
+    digest::{Digest, Summary},
     downloader::{Shared, Video},
     error::{DownloadError, DownloadErrorKind as Kind},
     name,
@@ -22,6 +22,7 @@ pub struct Fetch {
     url: String,
     name: Option<String>,
     expected: Option<Digest>,
+    has_digest: bool,
     reporter: Option<Reporter>,
 }
 
@@ -33,6 +34,7 @@ impl Fetch {
             url,
             name: None,
             expected: None,
+            has_digest: true,
             reporter: None,
         }
     }
@@ -46,10 +48,19 @@ impl Fetch {
         self
     }
 
-    /// Accepts only the file with this digest. One that is there already is read for it, and replaced
-    /// if it is another.
+    /// Accepts only the file with this digest. One that is there already and has another is replaced.
     pub fn expect_digest(mut self, digest: impl Into<Digest>) -> Self {
         self.expected = Some(digest.into());
+        self
+    }
+
+    /// Does not read a video that is there already: its [`sha256`](Video::sha256) is `None` then,
+    /// unless one is [expected](Self::expect_digest).
+    ///
+    /// Without this, it is read once for each call, at the cost of reading it from the disk or the object
+    /// store; nobody else is asked for it either way.
+    pub fn without_digest(mut self) -> Self {
+        self.has_digest = false;
         self
     }
 
@@ -76,7 +87,7 @@ impl Fetch {
         if let Some(there) = self.already_there(&name).await? {
             return Ok(there);
         }
-        let video = |downloaded: super::transfer::Downloaded| Video {
+        let video = |downloaded: Summary| Video {
             location: shared.place.location(&name),
             file: shared.place.file(&name),
             length: downloaded.length,
@@ -96,10 +107,17 @@ impl Fetch {
 
     async fn already_there(&mut self, name: &str) -> Result<Option<Video>, DownloadError> {
         let place = &self.shared.place;
-        let Some(length) = place.length(name).await? else {
+        let there = if self.has_digest || self.expected.is_some() {
+            let read = place.read(name).await?;
+            read.map(|read| (read.length, Some(read.digest)))
+        } else {
+            let length = place.length(name).await?;
+            length.map(|length| (length, None))
+        };
+        let Some((length, sha256)) = there else {
             return Ok(None);
         };
-        if self.expected.is_some() && place.digest(name).await? != self.expected {
+        if self.expected.is_some() && sha256 != self.expected {
             return Ok(None);
         }
         if let Some(reporter) = &mut self.reporter {
@@ -112,7 +130,7 @@ impl Fetch {
             location: place.location(name),
             file: place.file(name),
             length,
-            sha256: self.expected,
+            sha256,
             already_there: true,
         }))
     }

@@ -27,8 +27,10 @@
 //!   [expected digest](Fetch::expect_digest) if there is one. Nothing of a failed download stays. What a
 //!   killed process leaves in a directory has no name that anybody looks for, and is removed when the
 //!   next downloader begins.
+//! - **Length and digest are always told**: of a video that was fetched, and of one that was there, which is
+//!   read for them. [`without_digest`](Fetch::without_digest) spares that.
 //! - **Twice is free.** What is there is not fetched again, so a handler that is called again goes on
-//!   where it was.
+//!   where it was. It costs no request to anybody's host, and one look at what is there.
 //! - **A broken connection is taken up again** where it broke, if the server says with a strong `ETag`
 //!   or a `Last-Modified` that the file is the same; otherwise from the start.
 //! - **Memory is bounded**, whatever the length of the video.

@@ -48,7 +48,12 @@ pub(super) struct Wanted<'a> {
 type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Requests {
-    pub(super) async fn get(&self, wanted: Wanted<'_>) -> Result<Answer, Setback> {
+    /// Adds the time that was spent in waiting for a turn to `queued`, whatever comes of it.
+    pub(super) async fn get(
+        &self,
+        wanted: Wanted<'_>,
+        queued: &mut Duration,
+    ) -> Result<Answer, Setback> {
         let mut url = self.rules.parse(wanted.url).map_err(|refusal| {
             let kind = match refusal {
                 Refusal::NotPublic => Kind::NotPublic,
@@ -59,7 +64,9 @@ impl Requests {
         for _ in 0..=MAX_REDIRECTS {
             let host = url.host_str().unwrap_or_default().to_owned();
             // Those of the last hop are given back before: nobody who holds one waits for others.
+            let waiting = self.clock.stopwatch();
             let permits = self.permits(&host).await;
+            *queued += self.clock.elapsed(&waiting);
             let response = self
                 .hop(&url, &wanted)
                 .await

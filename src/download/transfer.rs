@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     answer::{Asked, Part, Setback, Validator, judge, too_large},
-    digest::Digest,
+    digest::{Digest, Summary},
     downloader::Shared,
     error::{DownloadError, DownloadErrorKind as Kind},
     ftyp::{self, Start},
@@ -46,6 +46,8 @@ pub(super) struct Transfer {
     is_pieced: bool,
 
     start: Stopwatch,
+    /// How long it waited for its turn, which is nobody's fault and no part of the deadline.
+    queued: Duration,
     headway: Headway,
     restarts: u32,
     refreshes: u32,
@@ -54,14 +56,10 @@ pub(super) struct Transfer {
 /// When it last went forward, and what went wrong since.
 struct Headway {
     since: Stopwatch,
+    /// What was in [`Transfer::queued`] then.
+    queued: Duration,
     at: u64,
     failures: u32,
-}
-
-/// What was downloaded.
-pub(super) struct Downloaded {
-    pub(super) length: u64,
-    pub(super) digest: Digest,
 }
 
 impl Transfer {
@@ -76,8 +74,10 @@ impl Transfer {
         let clock = &shared.requests.clock;
         Self {
             start: clock.stopwatch(),
+            queued: Duration::ZERO,
             headway: Headway {
                 since: clock.stopwatch(),
+                queued: Duration::ZERO,
                 at: 0,
                 failures: 0,
             },
@@ -99,7 +99,7 @@ impl Transfer {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Downloaded, DownloadError> {
+    pub(super) async fn run(mut self) -> Result<Summary, DownloadError> {
         let ended = self.until_complete().await;
         let sink = self.sink.take();
         let published = match (ended, sink) {
@@ -119,7 +119,7 @@ impl Transfer {
                 total: Some(self.done),
             });
         }
-        Ok(Downloaded {
+        Ok(Summary {
             length: self.done,
             digest,
         })
@@ -150,7 +150,8 @@ impl Transfer {
             has_digest: self.expected.is_some(),
             max: self.shared.max_bytes,
         };
-        let mut answer = self.shared.requests.get(wanted).await?;
+        let answer = self.shared.requests.get(wanted, &mut self.queued).await;
+        let mut answer = answer?;
         let response = &answer.response;
         let part = judge(
             response.status(),
@@ -229,6 +230,7 @@ impl Transfer {
         if self.done >= self.headway.at.saturating_add(HEADWAY) {
             self.headway = Headway {
                 since: self.shared.requests.clock.stopwatch(),
+                queued: self.queued,
                 at: self.done,
                 failures: 0,
             };
@@ -262,7 +264,8 @@ impl Transfer {
     /// How long to wait for a server now.
     fn patience(&self) -> Result<Duration, Setback> {
         let elapsed = self.shared.requests.clock.elapsed(&self.start);
-        let left = self.shared.deadline.saturating_sub(elapsed);
+        let spent = elapsed.saturating_sub(self.queued);
+        let left = self.shared.deadline.saturating_sub(spent);
         if left.is_zero() {
             let text = "it takes longer than allowed";
             return Err(Setback::end(Kind::TooSlow, text));
@@ -312,7 +315,8 @@ impl Transfer {
     async fn pause(&mut self, error: DownloadError) -> Result<(), DownloadError> {
         let clock = &self.shared.requests.clock;
         self.headway.failures += 1;
-        let stuck = clock.elapsed(&self.headway.since);
+        let queued = self.queued.saturating_sub(self.headway.queued);
+        let stuck = clock.elapsed(&self.headway.since).saturating_sub(queued);
         let policy: &RetryPolicy = &self.shared.retry;
         let asked = error.retry_after();
         let Some(delay) = policy.next(self.headway.failures, stuck, asked, random()) else {

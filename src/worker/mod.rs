@@ -20,6 +20,7 @@ mod handler;
 mod heartbeat;
 mod held;
 mod jobs;
+mod join;
 mod leasing;
 mod purge;
 #[cfg_attr(

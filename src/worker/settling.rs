@@ -14,6 +14,7 @@ use super::{
     error::{Ruled, Verdict},
     held::{BATCH, lossy},
     jobs::{About, End},
+    join::join_all,
     retry::random,
     run::Run,
     trouble::{Failed, Trouble, call},
@@ -22,6 +23,10 @@ use crate::{
     error::bounded,
     store::{Action, Settled, Settlement, Store},
 };
+
+/// How many completions are asked for at the same time. One after the other, they would be slower than
+/// the handlers whose transactions they are about; more would take the connections from those.
+const ASKED: usize = 4;
 
 /// What is to be settled, in the order in which it came.
 #[derive(Debug, Default)]
@@ -150,30 +155,45 @@ impl Run<'_> {
     /// alone counts: not an `Ok` after a rollback, and no error after a commit.
     async fn ask(&self) -> Result<(), Failed> {
         loop {
-            let Some((about, end)) = self.asks().pop_front() else {
-                return Ok(());
+            let asked: Vec<_> = {
+                let mut asks = self.asks();
+                let count = asks.len().min(ASKED);
+                asks.drain(..count).collect()
             };
-            let endpoint = self.endpoint;
-            let find = endpoint.store.find(&endpoint.queue, &about.key);
-            match call(&endpoint.clock, endpoint.settings.lease_ttl, find).await {
-                Ok(Some(found)) if found.settled_by == Some(about.lease.token) => {
-                    self.held.end(about.lease.token);
-                }
-                Ok(_) => {
-                    let end = match end {
-                        End::Handled => End::Failed(Failure::retry(
-                            "the transaction that completes the event was not committed",
-                        )),
-                        End::Failed(_) | End::Aborted => end,
-                    };
-                    self.settle_end(about, end);
-                }
-                Err(failed) => {
-                    self.asks().push_front((about, end));
-                    return Err(failed);
+            if asked.is_empty() {
+                return Ok(());
+            }
+            let answers = join_all(asked.iter().map(|(about, _)| self.is_completed(about))).await;
+            let mut trouble = Ok(());
+            for ((about, end), answer) in asked.into_iter().zip(answers) {
+                match answer {
+                    Ok(true) => {
+                        self.held.end(about.lease.token);
+                    }
+                    Ok(false) => {
+                        let end = match end {
+                            End::Handled => End::Failed(Failure::retry(
+                                "the transaction that completes the event was not committed",
+                            )),
+                            End::Failed(_) | End::Aborted => end,
+                        };
+                        self.settle_end(about, end);
+                    }
+                    Err(failed) => {
+                        self.asks().push_front((about, end));
+                        trouble = Err(failed);
+                    }
                 }
             }
+            trouble?;
         }
+    }
+
+    async fn is_completed(&self, about: &About) -> Result<bool, Failed> {
+        let endpoint = self.endpoint;
+        let find = endpoint.store.find(&endpoint.queue, &about.key);
+        let found = call(&endpoint.clock, endpoint.settings.lease_ttl, find).await?;
+        Ok(found.is_some_and(|found| found.settled_by == Some(about.lease.token)))
     }
 
     fn settle_end(&self, about: About, end: End) {
@@ -258,11 +278,15 @@ impl Run<'_> {
                 }
                 Settled::Stale => {
                     let key = self.held.end(settlement.lease.token);
-                    tracing::warn!(
-                        endpoint = self.endpoint.queue.endpoint(),
-                        key,
-                        "a lease was lost before it was settled: its event may be handled twice",
-                    );
+                    // A transaction that was to complete it was refused if it came too late. Otherwise
+                    // it was committed, and a better event for the key has come since.
+                    if !settlement.lease.is_completing() {
+                        tracing::warn!(
+                            endpoint = self.endpoint.queue.endpoint(),
+                            key,
+                            "a lease was lost before it was settled: its event may be handled twice",
+                        );
+                    }
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! The worker, as users hold it.
 
-use std::{fmt, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
+use std::{fmt, pin::pin, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{AnyHandler, WorkerSettings, run};
+use super::{AnyHandler, WorkerSettings, join::join_all, run};
 use crate::{
     Clock,
     liveness::{Life, Liveness},
@@ -103,19 +103,17 @@ impl Worker {
             suspects: Arc::new(Semaphore::new(1)),
             retention: longest_retention(&endpoints),
         };
-        let mut all = join_all(
-            endpoints
-                .iter()
-                .map(|endpoint| run::run(endpoint, shared.clone())),
-        );
-        tokio::select! {
-            () = &mut all => {}
-            () = shutdown => {
-                stop.send_replace(true);
-                (&mut all).await;
+        {
+            let each = |endpoint| run::run(endpoint, shared.clone());
+            let mut all = pin!(join_all(endpoints.iter().map(each)));
+            tokio::select! {
+                _ = &mut all => {}
+                () = shutdown => {
+                    stop.send_replace(true);
+                    all.await;
+                }
             }
         }
-        drop(all);
         for endpoint in &endpoints {
             endpoint.liveness.set(Life::Stopped);
         }
@@ -160,21 +158,4 @@ fn longest_retention(endpoints: &[Endpoint]) -> Retention {
         .map(on_stores_clock)
         .reduce(Retention::longest)
         .unwrap_or_default()
-}
-
-type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-
-/// Waits for all of them, in the task that polls: none of them outlives it.
-fn join_all<'a, F: Future<Output = ()> + Send + 'a>(
-    futures: impl Iterator<Item = F>,
-) -> Running<'a> {
-    let mut running: Vec<Running<'a>> = futures.map(|future| Box::pin(future) as _).collect();
-    Box::pin(poll_fn(move |cx| {
-        running.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-        if running.is_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }))
 }

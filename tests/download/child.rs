@@ -62,7 +62,9 @@ pub(crate) fn run(task: &Task) -> ExitCode {
             ..Faults::default()
         }))),
     };
-    let downloader = relaxed(builder).build().unwrap();
+    // Memory is bounded though the length is not.
+    let downloader = relaxed(builder).with_max_bytes(u64::MAX);
+    let downloader = downloader.build().unwrap();
     block_on(async {
         let idle = memory("VmRSS");
         let video = downloader.fetch("task", url).await.unwrap();

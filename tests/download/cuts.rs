@@ -240,12 +240,45 @@ pub(crate) async fn a_last_modified_of_another_second_continues_a_file() {
             Some(from) => {
                 assert_eq!(request.header("if-range"), Some(dates[1].1));
                 let range = format!("bytes {from}-99999/100000");
-                vec![answer(206, &[("content-range", &range)], &served[from..])]
+                let headers = [dates[1], ("content-range", range.as_str())];
+                vec![answer(206, &headers, &served[from..])]
             }
         }
     })
     .await;
     succeeds(&server, &file).await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+pub(crate) async fn a_part_of_a_file_of_another_or_no_date_is_not_patched_on() {
+    const DATE: (&str, &str) = ("date", "Wed, 01 Jan 2025 00:00:09 GMT");
+    const OLD: (&str, &str) = ("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT");
+    const NEW: (&str, &str) = ("last-modified", "Wed, 01 Jan 2025 00:00:07 GMT");
+    for told in [vec![NEW], vec![]] {
+        let new = Arc::new(video(100_000, 2));
+        let replaced = Arc::clone(&new);
+        // Regards no `If-Range`.
+        let server = Server::start(move |request| match (request.number, request.from()) {
+            (0, _) => {
+                let headers = [DATE, OLD, ("content-length", "100000")];
+                vec![answer(200, &headers, &video(30_000, 1))]
+            }
+            (_, None) => {
+                let headers = [DATE, NEW, ("content-length", "100000")];
+                vec![answer(200, &headers, &replaced)]
+            }
+            (_, Some(from)) => {
+                let range = format!("bytes {from}-99999/100000");
+                let mut headers = told.clone();
+                headers.push(("content-range", &range));
+                vec![answer(206, &headers, &replaced[from..])]
+            }
+        })
+        .await;
+        succeeds(&server, &new).await;
+        let froms: Vec<_> = server.requests().iter().map(|it| it.from()).collect();
+        assert_eq!(froms, [None, Some(30_000), None]);
+    }
 }
 
 pub(crate) async fn a_server_with_another_file_each_time_is_left_in_the_end() {

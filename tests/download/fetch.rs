@@ -47,10 +47,17 @@ pub(crate) async fn what_is_there_is_not_asked_for_again() {
     let downloader = into_directory(directory.path());
     let again = downloader.fetch("task", "no url").await.unwrap();
     assert!(again.already_there);
-    assert_eq!((again.length, again.sha256), (100_000, None));
+    assert_eq!((again.length, again.sha256), (100_000, Some(digest(&file))));
     assert_eq!((again.location, again.file), (first.location, first.file));
     assert_eq!(downloader.digest("task").await.unwrap(), first.sha256);
     assert_eq!(downloader.digest("another").await.unwrap(), None);
+    // It is read unless that is not wanted.
+    let unread = downloader.fetch("task", "no url").without_digest();
+    let unread = unread.await.unwrap();
+    assert_eq!((unread.length, unread.sha256), (100_000, None));
+    let other = downloader.fetch("task", "no url").without_digest();
+    let other = other.expect_digest([0; 32]).await.unwrap_err();
+    assert_eq!(other.kind(), Kind::InvalidUrl);
     assert_eq!(server.requests().len(), 1);
 }
 

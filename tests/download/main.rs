@@ -86,6 +86,7 @@ fn trials() -> Vec<Trial> {
             a_part_shorter_than_the_rest_is_taken_and_the_rest_asked_for,
             what_does_not_identify_a_file_does_not_continue_it,
             a_last_modified_of_another_second_continues_a_file,
+            a_part_of_a_file_of_another_or_no_date_is_not_patched_on,
             a_server_with_another_file_each_time_is_left_in_the_end,
             a_broken_connection_is_a_retryable_error_that_leaves_nothing;
         fetch:
@@ -113,10 +114,12 @@ fn trials() -> Vec<Trial> {
             a_server_that_says_nothing_is_left,
             a_server_that_falls_silent_is_left_and_the_rest_fetched_again,
             a_deadline_ends_a_download_that_only_goes_on,
-            a_slow_store_is_not_the_servers_fault;
+            a_slow_store_is_not_the_servers_fault,
+            waiting_for_a_turn_takes_nothing_from_the_retries_and_the_deadline;
         stores:
             a_small_video_is_one_object_put_at_once,
             a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_end,
+            the_size_limit_takes_no_memory_and_what_has_too_many_parts_is_refused,
             a_part_that_fails_ends_the_upload_and_removes_its_parts,
             an_upload_that_cannot_be_completed_removes_its_parts,
             a_full_store_is_a_full_disk,
@@ -125,7 +128,11 @@ fn trials() -> Vec<Trial> {
             a_local_file_system_is_a_store_too;
     };
     #[cfg(feature = "client")]
-    trials.extend(trials!(refresh: the_provider_is_asked_for_a_fresh_url;));
+    trials.extend(trials! {
+        refresh:
+            the_provider_is_asked_for_a_fresh_url,
+            a_provider_that_does_not_show_the_video_yet_is_asked_by_the_next_attempt;
+    });
     trials.extend(disk::trials());
     trials.extend(kill::trials());
     trials.extend(memory::trials());

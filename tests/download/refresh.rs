@@ -110,6 +110,46 @@ pub(crate) async fn what_was_never_a_url_is_asked_for() {
 }
 
 #[cfg(feature = "client")]
+fn details(flag: &str, response: &str) -> Vec<crate::server::Step> {
+    let details = format!(
+        r#"{{"code":200,"msg":"success","data":{{"taskId":"task","response":{response},"successFlag":"{flag}"}}}}"#
+    );
+    let length = details.len().to_string();
+    let headers = [
+        ("content-length", length.as_str()),
+        ("content-type", "application/json"),
+    ];
+    vec![answer(200, &headers, details.as_bytes())]
+}
+
+#[cfg(feature = "client")]
+pub(crate) async fn a_provider_that_does_not_show_the_video_yet_is_asked_by_the_next_attempt() {
+    use tower_callback::music_video::Client;
+
+    let file = video(1000, 1);
+    let files = Server::start(move |request| match request.number {
+        0 | 1 => vec![answer(410, &[], b"")],
+        _ => honest(request, &file, "\"a\"", usize::MAX),
+    })
+    .await;
+    let fresh = format!(r#"{{"videoUrl":"{}&fresh=1"}}"#, files.url());
+    let provider = Server::start(move |request| match request.number {
+        0 => details("PENDING", "null"),
+        _ => details("SUCCESS", &fresh),
+    })
+    .await;
+    let client = Client::builder(format!("http://{}", provider.addr), "a-key-of-the-provider");
+    let directory = tempfile::tempdir().unwrap();
+    let downloader = relaxed(Downloader::in_directory(directory.path()))
+        .refresh_with(client.dangerous().allow_http().build().unwrap())
+        .build()
+        .unwrap();
+    let error = downloader.fetch("task", files.url()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (Kind::Refresh, true));
+    downloader.fetch("task", files.url()).await.unwrap();
+}
+
+#[cfg(feature = "client")]
 pub(crate) async fn the_provider_is_asked_for_a_fresh_url() {
     use tower_callback::music_video::Client;
 
@@ -122,12 +162,7 @@ pub(crate) async fn the_provider_is_asked_for_a_fresh_url() {
     let fresh = format!("{}&fresh=1", files.url());
     let provider = Server::start(move |request| {
         assert_eq!(request.target, "/api/v1/mp4/record-info?taskId=task");
-        let details = format!(
-            r#"{{"code":200,"msg":"success","data":{{"taskId":"task","response":{{"videoUrl":"{fresh}"}},"successFlag":"SUCCESS"}}}}"#
-        );
-        let length = details.len().to_string();
-        let headers = [("content-length", length.as_str()), ("content-type", "application/json")];
-        vec![answer(200, &headers, details.as_bytes())]
+        details("SUCCESS", &format!(r#"{{"videoUrl":"{fresh}"}}"#))
     })
     .await;
     let client = Client::builder(format!("http://{}", provider.addr), "a-key-of-the-provider");

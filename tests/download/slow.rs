@@ -1,6 +1,6 @@
 //! Servers that take their time, on a clock that goes faster.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tower_callback::{
     Clock, RetryPolicy,
@@ -10,7 +10,7 @@ use tower_callback::{
 use crate::{
     server::{Server, Step, answer, honest, video},
     stores::{Faults, TestStore},
-    support::{fails_with, impatient, relaxed},
+    support::{fails_with, impatient, relaxed, until},
 };
 
 /// 30 s in 100 ms.
@@ -113,4 +113,54 @@ pub(crate) async fn a_slow_store_is_not_the_servers_fault() {
     let video = downloader.fetch("task", server.url()).await.unwrap();
     assert_eq!(video.length, length);
     assert_eq!(hands.elapsed(), Duration::from_secs(5000));
+}
+
+pub(crate) async fn waiting_for_a_turn_takes_nothing_from_the_retries_and_the_deadline() {
+    let hour = Duration::from_secs(3600);
+    let file = Arc::new(video(200_000, 1));
+    let served = Arc::clone(&file);
+    let server = Server::start(move |request| match request.number {
+        0 => vec![Step::Hang],
+        // Before it counts as having gone forward, and after.
+        1 => honest(request, &served, "\"a\"", 10_000),
+        2 => honest(request, &served, "\"a\"", 100_000),
+        _ => honest(request, &served, "\"a\"", usize::MAX),
+    })
+    .await;
+    let hands = Clock::manual();
+    let retry = RetryPolicy::default()
+        .with_first_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(1))
+        .with_total(hour);
+    // What is there is looked for in memory, at once, so that one poll leads into the queue.
+    let store = TestStore::new(Faults::default());
+    let downloader = relaxed(Downloader::in_store(Arc::new(store)))
+        .with_clock(hands.clock())
+        .with_retry(retry)
+        .with_concurrency(1)
+        .with_min_rate(0)
+        .with_idle_timeout(100 * hour)
+        .with_deadline(6 * hour)
+        .build()
+        .unwrap();
+    let first = tokio::spawn(downloader.fetch("first", server.url()).into_future());
+    until("the first has its turn", || server.open() == 1).await;
+    let mut second = pin!(downloader.fetch("second", server.url()).into_future());
+    assert!(futures_util::poll!(&mut second).is_pending());
+    hands.advance(10 * hour);
+    let turning = async {
+        loop {
+            hands.advance(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let video = tokio::select! {
+        video = &mut second => video.unwrap(),
+        () = turning => unreachable!("it never ends"),
+    };
+    assert_eq!(video.sha256, Some(crate::support::digest(&file)));
+    let timed_out = first.await.unwrap().unwrap_err();
+    assert_eq!(timed_out.kind(), Kind::TooSlow);
+    let froms: Vec<_> = server.requests().iter().map(|it| it.from()).collect();
+    assert_eq!(froms, [None, None, Some(10_000), Some(110_000)]);
 }

@@ -272,7 +272,14 @@ pub(crate) async fn a_small_video_is_one_object_put_at_once() {
     assert_eq!(store.seen.begun.load(Ordering::SeqCst), 0);
 
     let again = downloader.fetch("task", server.url()).await.unwrap();
-    assert!(again.already_there && again.sha256.is_none());
+    assert!(again.already_there);
+    assert_eq!(
+        (again.length, again.sha256),
+        (1_000_000, Some(digest(&file)))
+    );
+    let unread = downloader.fetch("task", server.url()).without_digest();
+    let unread = unread.await.unwrap();
+    assert_eq!((unread.length, unread.sha256), (1_000_000, None));
     assert_eq!(
         downloader.digest("task").await.unwrap(),
         Some(digest(&file))
@@ -322,6 +329,33 @@ pub(crate) async fn a_large_video_is_uploaded_in_equal_parts_and_visible_at_the_
         assert!(kept(&store).await.unwrap() == file);
         assert_eq!(*store.seen.parts.lock().unwrap(), parts);
         assert_eq!(store.seen.aborted.load(Ordering::SeqCst), 0);
+    }
+}
+
+pub(crate) async fn the_size_limit_takes_no_memory_and_what_has_too_many_parts_is_refused() {
+    const PART: usize = 8 * 1024 * 1024;
+    const LARGEST: u64 = 625 << 30;
+    let store = TestStore::new(Faults::default());
+    let builder = impatient(Downloader::in_store(Arc::new(store.clone())));
+    let downloader = builder.with_max_bytes(u64::MAX).build().unwrap();
+    let file = video(PART + 1, 1);
+    let server = Server::start(move |request| honest(request, &file, "\"a\"", usize::MAX)).await;
+    downloader.fetch("task", server.url()).await.unwrap();
+    assert_eq!(*store.seen.parts.lock().unwrap(), [PART, 1]);
+
+    for (length, kind) in [
+        (LARGEST + 1, Kind::TooLarge),
+        // It is begun, and breaks.
+        (LARGEST, Kind::Connection),
+    ] {
+        let length = length.to_string();
+        let server = Server::start(move |_| {
+            let headers = [("content-length", length.as_str())];
+            vec![answer(200, &headers, &video(1000, 1))]
+        })
+        .await;
+        let error = downloader.fetch("large", server.url()).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
     }
 }
 

@@ -17,10 +17,15 @@ pub struct Reply {
 
 /// Sends one callback, as the provider does, and waits for the answer as long as he would.
 pub fn post(to: SocketAddr, body: &[u8]) -> io::Result<Reply> {
+    post_at(to, &format!("{PATH}?token={SECRET}"), body)
+}
+
+/// The same to a path and query of one's own.
+pub fn post_at(to: SocketAddr, target: &str, body: &[u8]) -> io::Result<Reply> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(15)))?;
     let head = format!(
-        "POST {PATH}?token={SECRET} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\n\
+        "POST {target} HTTP/1.1\r\nhost: {to}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );

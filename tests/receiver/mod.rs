@@ -23,11 +23,11 @@ pub mod strace;
 
 pub use self::{
     ci::{cannot_run, must_have_all},
-    http::{Reply, post},
+    http::{Reply, post, post_at},
     journal::Line,
-    phase::{Part, Phase},
+    phase::{Part, Phase, Teller},
     place::{Place, Receiver, connect, counts, events, integrity, open, wait_for},
-    serve::serve,
+    serve::{end_with_parent, serve},
     setup::{Mode, Setup},
 };
 

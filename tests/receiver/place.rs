@@ -105,8 +105,18 @@ impl Place {
 
     /// Starts a receiver as the last argument of another program.
     pub fn start_under(&self, wrapper: &[String], setup: &Setup) -> Receiver {
+        self.spawn(wrapper, setup.variable(), setup.phase())
+    }
+
+    /// Starts this program again, which is told by a variable what it is to be, and tells its phase.
+    pub fn spawn(
+        &self,
+        wrapper: &[String],
+        (name, value): (&str, String),
+        phase: PathBuf,
+    ) -> Receiver {
         // What the one before told of itself is over.
-        let _ = fs::remove_file(setup.phase());
+        let _ = fs::remove_file(&phase);
         let mut command = match wrapper {
             [] => Command::new(&self.program),
             [program, arguments @ ..] => {
@@ -115,7 +125,6 @@ impl Place {
                 command
             }
         };
-        let (name, value) = setup.variable();
         let socket = OwnedFd::from(self.socket.try_clone().unwrap());
         command.env(name, value).stdin(socket);
         if let Some(user) = self.user {
@@ -124,7 +133,7 @@ impl Place {
         Receiver {
             child: Some(command.spawn().unwrap()),
             is_below: !wrapper.is_empty(),
-            phase: setup.phase(),
+            phase,
         }
     }
 

@@ -44,7 +44,7 @@ pub fn serve(setup: &Setup) -> ExitCode {
 
 /// A test that is interrupted leaves nobody behind.
 #[allow(clippy::exit, reason = "as abrupt as the kill that did not come")]
-fn end_with_parent() {
+pub fn end_with_parent() {
     let parent = parent_id();
     thread::spawn(move || {
         while parent_id() == parent {

@@ -20,6 +20,7 @@ trials! {
     an_insert_that_was_cut_is_right_when_it_is_repeated,
     a_settlement_that_was_cut_is_right_when_it_is_repeated,
     a_lease_that_was_cut_ends_by_itself,
+    one_call_that_fails_is_enough_to_connect_anew,
     a_stalled_connection_is_given_up_for_a_new_one,
     a_call_that_is_dropped_while_nothing_comes_takes_its_connection_along,
     a_server_that_is_away_for_long_is_found_again,
@@ -109,6 +110,31 @@ async fn a_lease_that_was_cut_ends_by_itself() {
     })
     .await;
     assert_eq!((leased.attempt, leased.expiries), (2, 1));
+}
+
+/// A server that was restarted has closed the connections for inserts and for all else.
+async fn one_call_that_fails_is_enough_to_connect_anew() {
+    let proxy = Proxy::to(Redis::shared().address());
+    let store = behind(&proxy, LONG).await;
+    let (first, second) = ([event("first")], [event("second")]);
+    store.insert(&first).await.unwrap();
+    store.find(&events(), b"first").await.unwrap();
+
+    proxy.cut_after(Way::Answer, 0);
+    store.find(&events(), b"first").await.unwrap_err();
+    assert_eq!(store.insert(&second).await.unwrap(), [Inserted::Fresh]);
+
+    proxy.cut_after(Way::Answer, 0);
+    store.insert(&first).await.unwrap_err();
+    assert!(
+        store
+            .find(&events(), b"first")
+            .await
+            .unwrap()
+            .unwrap()
+            .body
+            .is_some()
+    );
 }
 
 async fn a_stalled_connection_is_given_up_for_a_new_one() {

@@ -16,11 +16,13 @@ trials! {
     scripts_that_the_server_forgot_are_sent_again,
     other_processes_inserts_are_told,
     a_token_is_remembered_when_the_body_is_gone,
+    an_earlier_end_of_what_was_settled_again_keeps_nobodys_body,
     quarantine_drops_its_oldest_and_counts_it,
     what_is_remembered_of_a_key_is_small,
     a_clock_that_is_turned_back_stops_nothing,
     keys_of_somebody_elses_kind_spoil_nothing_midway,
     a_batch_of_any_size_is_answered_in_order,
+    a_higher_rank_within_one_batch_is_what_is_kept,
 }
 
 async fn fresh_store() -> (RedisStore, String) {
@@ -108,6 +110,31 @@ async fn a_token_is_remembered_when_the_body_is_gone() {
     let no_keys = Retention::default().with_keys(Duration::ZERO);
     assert_eq!(store.purge(&no_keys).await.unwrap().records, 1);
     assert!(store.find(&events(), b"a").await.unwrap().is_none());
+}
+
+async fn an_earlier_end_of_what_was_settled_again_keeps_nobodys_body() {
+    let (store, _) = fresh_store().await;
+    for key in ["twice", "once"] {
+        put(&store, &event(key)).await;
+        let leased = one(&store).await;
+        assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+    }
+    assert_eq!(
+        put(&store, &event("twice").with_rank(1)).await,
+        Inserted::Upgraded
+    );
+    let leased = one(&store).await;
+    let age = Duration::from_millis(500);
+    tokio::time::sleep(age).await;
+    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
+
+    // The first end in the log is that of a record which has ended a moment ago.
+    store
+        .purge(&Retention::default().with_bodies(age))
+        .await
+        .unwrap();
+    let found = store.find(&events(), b"once").await.unwrap().unwrap();
+    assert_eq!((found.state, found.body), (State::Done, None));
 }
 
 async fn quarantine_drops_its_oldest_and_counts_it() {
@@ -239,6 +266,47 @@ async fn keys_of_somebody_elses_kind_spoil_nothing_midway() {
     }
     assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
     assert_eq!(put(&store, &event("b")).await, Inserted::Fresh);
+}
+
+async fn a_higher_rank_within_one_batch_is_what_is_kept() {
+    let (store, _) = fresh_store().await;
+    let better = |key: &'static str| NewRecord::new(events(), key, "better").with_rank(1);
+    let batch = [
+        event("now").with_due_in(LONG),
+        event("later"),
+        better("now"),
+        better("later").with_due_in(LONG),
+        event("now"),
+        better("now"),
+    ];
+    let duplicate = Inserted::Duplicate {
+        id: batch[2].id,
+        rank: 1,
+        state: State::Pending,
+        differs: true,
+    };
+    let same = Inserted::Duplicate {
+        id: batch[2].id,
+        rank: 1,
+        state: State::Pending,
+        differs: false,
+    };
+    let promised = [
+        Inserted::Fresh,
+        Inserted::Fresh,
+        Inserted::Upgraded,
+        Inserted::Upgraded,
+        duplicate,
+        same,
+    ];
+    assert_eq!(store.insert(&batch).await.unwrap(), promised);
+    let leased = store.lease(&events(), 10, LONG).await.unwrap();
+    let due: Vec<_> = leased.iter().map(|leased| leased.lease.id).collect();
+    assert_eq!(due, [batch[2].id]);
+    assert_eq!((&leased[0].body[..], leased[0].rank), (&b"better"[..], 1));
+    let found = store.find(&events(), b"later").await.unwrap().unwrap();
+    assert_eq!((found.id, found.rank), (batch[3].id, 1));
+    assert_eq!(found.body.as_deref(), Some(&b"better"[..]));
 }
 
 /// One script takes a thousand records and 4 MiB at most.

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[path = "../../examples/support/server.rs"]
 pub mod process;
 pub mod proxy;
 #[cfg(feature = "redis")]

@@ -62,6 +62,8 @@ pub(crate) fn run(place: &str) -> ExitCode {
             "sqlite on a pool" => serve(crate::sqlite::open_on_pool(at).await).await,
             #[cfg(feature = "postgres")]
             "postgres" => serve(crate::postgres::open(at).await).await,
+            #[cfg(feature = "redis")]
+            "redis" => serve(crate::redis::open(at).await).await,
             "clock" => serve(crate::clock::Clock).await,
             other => panic!("no store is called {other}, at {at}"),
         }

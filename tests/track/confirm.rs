@@ -32,15 +32,15 @@ async fn a_callback_is_handled_once_the_provider_bears_it_out_and_in_the_provide
     assert_eq!(running.call_by_token(&forged("task-1")).await, 200);
     let hint = &bench.store.recorded()[0];
     assert_eq!(hint.queue.kind(), QueueKind::Tracked);
-    assert_eq!((&hint.key[..], hint.rank), (&b"t:task-1"[..], 2));
+    assert_eq!((&hint.key[..], hint.rank), (&b"h:task-1"[..], 1));
     let handled = bench.until_handled(1).await;
     assert_eq!(handled[0].event, success("task-1"), "not what was called");
     assert_eq!(handled[0].source, Source::Poll);
     assert!(bench.hands.elapsed() < MINUTE, "it was asked for at once");
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
 
     running.call_by_token(&success("task-1")).await;
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
     assert_eq!(bench.provider.asked("task-1"), 1, "the store knew");
     assert_eq!(bench.handled().len(), 1);
     running.stop(&bench).await;
@@ -52,7 +52,7 @@ async fn a_forged_callback_is_never_handled_and_takes_nothing_from_the_genuine_o
     let running = confirming(&bench);
     // Of no task, and of one that is still rendered.
     running.call_by_token(&forged("no-task")).await;
-    until_free(&bench, "t:no-task").await;
+    until_free(&bench, "h:no-task").await;
     assert_eq!(bench.provider.asked("no-task"), 3);
     bench.provider.show("task-1", PENDING);
     running.call_by_token(&forged("task-1")).await;
@@ -62,7 +62,7 @@ async fn a_forged_callback_is_never_handled_and_takes_nothing_from_the_genuine_o
     running.call_by_token(&success("task-1")).await;
     let handled = bench.until_handled(1).await;
     assert_eq!(handled[0].event, success("task-1"));
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
     let events = bench.store.recorded();
     let events = events
         .iter()
@@ -78,13 +78,13 @@ async fn a_forged_failure_keeps_no_success_away_nor_the_other_way_round() {
     bench.provider.show("good", SUCCESS);
     running.call_by_token(&failure("good")).await;
     assert_eq!(bench.until_handled(1).await[0].event, success("good"));
-    until_free(&bench, "t:good").await;
+    until_free(&bench, "h:good").await;
 
     bench.provider.show("bad", View::Failed(500));
     running.call_by_token(&forged("bad")).await;
     assert_eq!(bench.until_handled(2).await[1].event, failure("bad"));
     // A success that the provider does not see: it is asked again, for it may be about to.
-    until_free(&bench, "t:bad").await;
+    until_free(&bench, "h:bad").await;
     assert_eq!(bench.provider.asked("bad"), 3);
     assert_eq!(bench.handled().len(), 2);
 }
@@ -98,7 +98,7 @@ async fn a_success_that_the_provider_sees_a_moment_after_its_callback_is_not_los
     bench.until_handled(1).await;
     bench.provider.show("task-1", SUCCESS);
     assert_eq!(bench.until_handled(2).await[1].event, success("task-1"));
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
 }
 
 #[tokio::test]
@@ -109,8 +109,8 @@ async fn a_hint_is_dropped_at_the_deadline_if_the_task_never_ends() {
     bench.provider.show("task-1", PENDING);
     running.call_by_token(&forged("task-1")).await;
     bench.turn(59 * MINUTE, 200).await;
-    assert!(bench.tracked("t:task-1").await.is_some());
-    until_free(&bench, "t:task-1").await;
+    assert!(bench.tracked("h:task-1").await.is_some());
+    until_free(&bench, "h:task-1").await;
     assert!(bench.handled().is_empty());
 }
 
@@ -125,7 +125,7 @@ async fn a_hint_that_nobody_could_be_asked_about_is_kept_for_the_operator() {
     bench.turn(30 * MINUTE, 100).await;
     bench.provider.show("task-2", SUCCESS);
     bench.until_handled(1).await;
-    let found = bench.until_tracked(MINUTE, "t:task-1", State::Dead).await;
+    let found = bench.until_tracked(MINUTE, "h:task-1", State::Dead).await;
     let reason = found.error.unwrap();
     assert!(reason.contains("whether the callback is true"), "{reason}");
     assert_eq!(bench.handled().len(), 1);
@@ -151,7 +151,7 @@ async fn a_confirmed_callback_ends_the_wait_of_its_submission() {
 }
 
 #[tokio::test]
-async fn a_hint_makes_a_tracked_task_due_at_once() {
+async fn a_hint_of_a_tracked_task_is_asked_about_at_once() {
     let bench = Bench::new();
     let running = confirming(&bench);
     bench.submitter().track("task-1").await.unwrap();
@@ -159,7 +159,36 @@ async fn a_hint_makes_a_tracked_task_due_at_once() {
     running.call_by_token(&success("task-1")).await;
     bench.until_handled(1).await;
     assert!(bench.hands.elapsed() < 2 * MINUTE);
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
+    bench.until_tracked(SECOND, "t:task-1", State::Done).await;
+    assert_eq!(bench.provider.asked("task-1"), 1, "the store knew");
+}
+
+#[tokio::test]
+async fn a_forged_callback_does_not_end_what_is_tracked() {
+    let bench = Bench::new();
+    let running = confirming(&bench);
+    // The provider does not see the task yet that it has just taken.
+    bench.submitter().track("task-1").await.unwrap();
+    running.call_by_token(&forged("task-1")).await;
+    until_free(&bench, "h:task-1").await;
+    assert!(bench.handled().is_empty());
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(bench.until_handled(1).await[0].event, success("task-1"));
+    bench.until_tracked(SECOND, "t:task-1", State::Done).await;
+}
+
+#[tokio::test]
+async fn a_tracked_task_that_never_ends_is_a_dead_letter_whatever_callbacks_say() {
+    let bench = Bench::new();
+    let polling = bench.polling().with_deadline(HOUR);
+    let running = bench.run(bench.with_token().confirm_with(polling));
+    bench.provider.show("task-1", PENDING);
+    bench.submitter().track("task-1").await.unwrap();
+    running.call_by_token(&forged("task-1")).await;
+    let found = bench.until_tracked(MINUTE, "t:task-1", State::Dead).await;
+    assert!(found.error.unwrap().contains("was not ended after"));
+    until_free(&bench, "h:task-1").await;
 }
 
 #[tokio::test]
@@ -197,5 +226,5 @@ async fn a_store_that_fails_costs_the_hint_a_503() {
         .store
         .fail_next(1, tower_callback::testing::Fault::Full);
     bench.until_handled(1).await;
-    until_free(&bench, "t:task-1").await;
+    until_free(&bench, "h:task-1").await;
 }

@@ -8,9 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::{
-    sync::OnceCell,
+    sync::{OnceCell, oneshot},
     task::{JoinHandle, spawn_blocking},
 };
 
@@ -18,7 +17,10 @@ use super::{
     space::{Promise, Space},
     staged::{self, Staged},
 };
-use crate::download::{digest::Digest, error::DownloadError};
+use crate::download::{
+    digest::{Summary, Summing},
+    error::DownloadError,
+};
 
 /// How much is written at once.
 const BUFFER: usize = 1024 * 1024;
@@ -48,9 +50,11 @@ impl Directory {
         blocking(move || missing_is_none(fs::metadata(&file).map(|there| there.len()))).await
     }
 
-    pub(super) async fn digest(&self, name: &str) -> Result<Option<Digest>, DownloadError> {
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Summary>, DownloadError> {
         let file = self.file(name);
-        blocking(move || missing_is_none(digest(&file))).await
+        // Whoever hangs up ends the reading, too.
+        let (caller, _waits) = oneshot::channel();
+        blocking(move || missing_is_none(read(&file, &caller))).await
     }
 
     pub(super) async fn create(
@@ -98,16 +102,17 @@ fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn digest(file: &Path) -> io::Result<Digest> {
+fn read(file: &Path, caller: &oneshot::Sender<()>) -> io::Result<Summary> {
     let mut file = File::open(file)?;
-    let mut hasher = Sha256::new();
+    let mut summing = Summing::default();
     let mut buffer = vec![0; BUFFER];
-    loop {
+    while !caller.is_closed() {
         match file.read(&mut buffer)? {
-            0 => return Ok(Digest::of(hasher)),
-            read => hasher.update(&buffer[..read]),
+            0 => return Ok(summing.end()),
+            read => summing.add(&buffer[..read]),
         }
     }
+    Err(io::ErrorKind::Interrupted.into())
 }
 
 async fn blocking<T: Send + 'static>(
@@ -199,5 +204,22 @@ impl FileSink {
             // The runtime may be ending, and then nobody waits for it.
             let _ = spawn_blocking(move || drop(open)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_to_its_end_only_while_somebody_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"abc").unwrap();
+        let (caller, waits) = oneshot::channel();
+        assert_eq!(read(&file, &caller).unwrap().length, 3);
+        drop(waits);
+        let error = read(&file, &caller).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 }

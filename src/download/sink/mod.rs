@@ -7,9 +7,12 @@ mod staged;
 
 use std::path::PathBuf;
 
-pub(super) use self::{directory::Directory, object::Objects};
+pub(super) use self::{
+    directory::Directory,
+    object::{LARGEST, Objects},
+};
 use self::{directory::FileSink, object::ObjectSink};
-use super::{digest::Digest, error::DownloadError};
+use super::{digest::Summary, error::DownloadError};
 
 #[derive(Debug)]
 pub(super) enum Place {
@@ -34,11 +37,11 @@ impl Place {
         }
     }
 
-    /// The digest of what is there under a name, which is read for it.
-    pub(super) async fn digest(&self, name: &str) -> Result<Option<Digest>, DownloadError> {
+    /// Reads what is there under a name.
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Summary>, DownloadError> {
         match self {
-            Self::Directory(directory) => directory.digest(name).await,
-            Self::Objects(objects) => objects.digest(name).await,
+            Self::Directory(directory) => directory.read(name).await,
+            Self::Objects(objects) => objects.read(name).await,
         }
     }
 
@@ -50,7 +53,7 @@ impl Place {
     ) -> Result<Sink, DownloadError> {
         match self {
             Self::Directory(directory) => directory.create(name, length).await.map(Sink::File),
-            Self::Objects(objects) => Ok(Sink::Object(objects.create(name))),
+            Self::Objects(objects) => Ok(Sink::Object(objects.create(name, length))),
         }
     }
 

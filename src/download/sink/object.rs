@@ -7,16 +7,24 @@ use object_store::{
     Attribute, Attributes, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _,
     PutMultipartOptions, PutOptions, PutPayload, path::Path,
 };
-use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, task::JoinSet};
 
-use crate::download::{digest::Digest, error::DownloadError};
+use crate::download::{
+    digest::{Summary, Summing},
+    error::DownloadError,
+};
 
 /// How much is uploaded at once, at least: S3 wants 5 MiB.
 const MIN_PART: u64 = 8 * 1024 * 1024;
 
+/// How much is uploaded at once, at most: memory is bounded by us, and not by what a server announces.
+const MAX_PART: u64 = 64 * 1024 * 1024;
+
 /// S3 allows 10,000 parts.
 const MAX_PARTS: u64 = 10_000;
+
+/// The largest video that can be uploaded: 625 GiB.
+pub(in crate::download) const LARGEST: u64 = MAX_PART * MAX_PARTS;
 
 /// Parts on their way while another is filled.
 const IN_FLIGHT: usize = 2;
@@ -25,17 +33,13 @@ const IN_FLIGHT: usize = 2;
 pub(in crate::download) struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    part: usize,
+    /// What a video that does not say its length may have.
+    max: u64,
 }
 
 impl Objects {
     pub(in crate::download) fn new(store: Arc<dyn ObjectStore>, prefix: Path, max: u64) -> Self {
-        let part = MIN_PART.max(max.div_ceil(MAX_PARTS));
-        Self {
-            store,
-            prefix,
-            part: usize::try_from(part).unwrap_or(usize::MAX),
-        }
+        Self { store, prefix, max }
     }
 
     pub(super) fn path(&self, name: &str) -> Path {
@@ -47,31 +51,37 @@ impl Objects {
         Ok(head.map(|head| head.size))
     }
 
-    pub(super) async fn digest(&self, name: &str) -> Result<Option<Digest>, DownloadError> {
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Summary>, DownloadError> {
         let Some(object) = missing_is_none(self.store.get(&self.path(name)).await)? else {
             return Ok(None);
         };
-        let hashed = object
+        let read = object
             .into_stream()
-            .try_fold(Sha256::new(), async |mut hasher, bytes| {
-                hasher.update(&bytes);
-                Ok(hasher)
+            .try_fold(Summing::default(), async |mut summing, bytes| {
+                summing.add(&bytes);
+                Ok(summing)
             })
             .await
             .map_err(DownloadError::storage)?;
-        Ok(Some(Digest::of(hashed)))
+        Ok(Some(read.end()))
     }
 
-    pub(super) fn create(&self, name: &str) -> ObjectSink {
+    pub(super) fn create(&self, name: &str, length: Option<u64>) -> ObjectSink {
         ObjectSink {
             store: Arc::clone(&self.store),
             path: self.path(name),
-            part: self.part,
+            part: part_of(length.unwrap_or(self.max)),
             buffer: Vec::new(),
             upload: None,
             in_flight: JoinSet::new(),
         }
     }
+}
+
+/// The length of the parts of a video: all are equal, which some stores want.
+fn part_of(length: u64) -> usize {
+    let part = length.div_ceil(MAX_PARTS).clamp(MIN_PART, MAX_PART);
+    usize::try_from(part).expect("64 MiB are a `usize`")
 }
 
 fn missing_is_none<T>(result: Result<T, Error>) -> Result<Option<T>, DownloadError> {
@@ -215,4 +225,24 @@ async fn put(store: &dyn ObjectStore, path: &Path, whole: PutPayload) -> Result<
         put => put,
     };
     put.map(drop).map_err(DownloadError::storage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_as_large_as_the_video_needs_and_never_larger_than_memory_allows() {
+        let part = |length| part_of(length) as u64;
+        for length in [0, 1, 20_000_000, MIN_PART * MAX_PARTS] {
+            assert_eq!(part(length), MIN_PART, "{length}");
+        }
+        let next = MIN_PART * MAX_PARTS + 1;
+        assert_eq!(part(next), MIN_PART + 1);
+        assert_eq!((part(LARGEST - 1), part(LARGEST)), (MAX_PART, MAX_PART));
+        for length in [next, 1 << 37, 1 << 39, LARGEST] {
+            assert!(length.div_ceil(part(length)) <= MAX_PARTS, "{length}");
+        }
+        assert_eq!(part(u64::MAX), MAX_PART);
+    }
 }

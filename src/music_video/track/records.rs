@@ -6,7 +6,10 @@
 //! | | 1 | the request, and its task or why it was refused |
 //! | | 2 and the event's own | the event |
 //! | `t:` and the task's id | 0 | none: it is tracked |
-//! | | 1 and the event's own | a callback that is not confirmed |
+//! | `h:` and the task's id | the event's own | a callback that is not confirmed: a hint |
+//!
+//! A hint has a key of its own, because it ends without a trace where it is not true. What is tracked must
+//! not end with it.
 
 use std::borrow::Cow;
 
@@ -23,8 +26,6 @@ use crate::{
 pub(super) const ANSWERED: Rank = 1;
 /// The event is there. Its own rank is added.
 pub(super) const ENDED: Rank = 2;
-/// A callback came that is not confirmed. The rank that it claims is added.
-const HINTED: Rank = 1;
 
 /// What a record of the queue says.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,9 +85,9 @@ impl<'a> Tracked<'a> {
             }
             ("c:", _) => Some(Self::Ended),
             ("t:", 0) => Some(Self::Task { task_id: name }),
-            ("t:", _) => Some(Self::Hint {
+            ("h:", claimed) => Some(Self::Hint {
                 task_id: name,
-                claimed: rank - HINTED,
+                claimed,
             }),
             _ => None,
         }
@@ -103,7 +104,7 @@ pub(super) fn task_key(task_id: &str) -> Bytes {
 
 /// How a callback is kept that is not confirmed.
 pub(super) fn hint(key: EventKey) -> (Bytes, Rank) {
-    (task_key(key.as_str()), key.rank().saturating_add(HINTED))
+    (format!("h:{}", key.as_str()).into(), key.rank())
 }
 
 /// The body of a submission that became a task.
@@ -185,6 +186,7 @@ mod tests {
             (&b"c:1"[..], 0, &b"{}"[..]),
             (b"c:1", 1, b"{}"),
             (b"c:1", 1, b"nothing"),
+            (b"t:1", 1, b""),
             (b"x:1", 0, b""),
             (b"", 0, b""),
             (b"\xff\xff1", 0, b""),

@@ -50,7 +50,7 @@ fn chunk_len(records: &[NewRecord]) -> usize {
 
 async fn insert_chunk(shared: &Shared, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
     let mut queues: Vec<&Queue> = Vec::new();
-    let mut parts: Vec<([u8; 8], Vec<u8>)> = Vec::with_capacity(records.len());
+    let mut places = Vec::with_capacity(records.len() * 8);
     for record in records {
         let known = queues.iter().position(|queue| **queue == record.queue);
         let index = known.unwrap_or_else(|| {
@@ -59,11 +59,10 @@ async fn insert_chunk(shared: &Shared, records: &[NewRecord]) -> Result<Vec<Inse
         });
         // At most as many queues as records, which are 1,000 at most.
         let index = u16::try_from(index + 1).map_err(StoreError::rejected)?;
-        let mut place = [0; 8];
-        place[..2].copy_from_slice(&index.to_be_bytes());
-        place[2..].copy_from_slice(&layout::six(layout::millis(record.due_in)));
-        parts.push((place, layout::content(record)));
+        places.extend_from_slice(&index.to_be_bytes());
+        places.extend_from_slice(&layout::six(layout::millis(record.due_in)));
     }
+    let contents: Vec<Vec<u8>> = records.iter().map(layout::content).collect();
     let names: Vec<Vec<u8>> = queues.into_iter().map(layout::queue_name).collect();
 
     let mut args = vec![
@@ -74,10 +73,8 @@ async fn insert_chunk(shared: &Shared, records: &[NewRecord]) -> Result<Vec<Inse
         Arg::Number(names.len() as u64),
     ];
     args.extend(names.iter().map(|name| Arg::Bytes(name)));
-    for (place, content) in &parts {
-        args.push(Arg::Bytes(place));
-        args.push(Arg::Bytes(content));
-    }
+    args.push(Arg::Bytes(&places));
+    args.extend(contents.iter().map(|content| Arg::Bytes(content)));
     let lane = &shared.inserts;
     let answer = match lane.run_on_one(&shared.servers, &INSERT, &args).await {
         Err(error) if error.is_out_of_memory() => {
@@ -86,8 +83,8 @@ async fn insert_chunk(shared: &Shared, records: &[NewRecord]) -> Result<Vec<Inse
         }
         answer => answer,
     };
-    let (generation, answer) = answer.map_err(StoreError::from)?;
-    lane.wait_for_replicas(&shared.servers, generation).await?;
+    let (wrote, answer) = answer.map_err(StoreError::from)?;
+    lane.wait_for_replicas(&shared.servers, &wrote).await?;
     let answers: Vec<Vec<u8>> =
         redis::from_redis_value(answer).map_err(|error| RunError::Server(error.into()))?;
     let [answers] = answers.as_slice() else {

@@ -18,6 +18,8 @@ use crate::store::{
 const STEP: usize = 500;
 /// How many one page goes through.
 const MAX_LOOKED_AT: usize = 5000;
+/// How often records are looked for while they are moved about.
+const MAX_SEARCHES: usize = 10;
 
 /// The parts of a list, in order: what is alive, what is dead, what is done and has its body, and what
 /// is done and lost it.
@@ -62,9 +64,9 @@ pub(super) async fn list(
             (Some(State::Done), part) => part == b'l' || part == b'k',
         };
         let last = if wanted {
-            let (entries, last) = step(shared, queue, place).await?;
-            let skipped = already_told(&place, &entries);
-            for (index, entry) in entries.into_iter().enumerate() {
+            let step = step(shared, queue, place).await?;
+            let skipped = already_told(&place, &step.entries);
+            for (index, entry) in step.entries.into_iter().enumerate() {
                 looked_at += 1;
                 place.at = entry.at;
                 place.number = entry.number;
@@ -81,7 +83,7 @@ pub(super) async fn list(
                     return Ok(Page::new(records, Some(place.cursor())));
                 }
             }
-            last
+            step.last
         } else {
             true
         };
@@ -107,12 +109,16 @@ fn already_told(place: &Place, entries: &[Entry]) -> usize {
     }
 }
 
-/// Some entries behind a place, and whether these were the last ones of the part.
-async fn step(
-    shared: &Shared,
-    queue: &Queue,
-    place: Place,
-) -> Result<(Vec<Entry>, bool), StoreError> {
+/// Some entries behind a place.
+struct Step {
+    entries: Vec<Entry>,
+    /// Whether these were the last ones of the part.
+    last: bool,
+    /// How often, ever, something may have gone back to where a search has been.
+    revision: u64,
+}
+
+async fn step(shared: &Shared, queue: &Queue, place: Place) -> Result<Step, StoreError> {
     let name = layout::queue_name(queue);
     let args = [
         Arg::Bytes(&name),
@@ -124,7 +130,7 @@ async fn step(
     ];
     let answer = shared.rest.run(&shared.servers, &LIST, &args).await;
     let (head, parts) = read(answer.map_err(StoreError::from)?)?;
-    let [now, last] = head;
+    let [now, last, revision] = head;
     let mut entries = Vec::with_capacity(parts.len() / 5);
     let mut parts = parts.into_iter();
     while let (Some(at), Some(number), Some(first), Some(second), Some(failure)) = (
@@ -154,28 +160,32 @@ async fn step(
         };
         entries.push(Entry { at, number, found });
     }
-    Ok((entries, last == 1))
+    Ok(Step {
+        entries,
+        last: last == 1,
+        revision,
+    })
 }
 
 type Parts = Vec<Option<Vec<u8>>>;
 
-/// Two numbers, and then parts.
-fn read(answer: redis::Value) -> Result<([u64; 2], Parts), StoreError> {
+/// Three numbers, and then parts.
+fn read(answer: redis::Value) -> Result<([u64; 3], Parts), StoreError> {
     let redis::Value::Array(mut values) = answer else {
         return Err(damaged());
     };
-    if values.len() < 2 {
+    if values.len() < 3 {
         return Err(damaged());
     }
-    let parts = values.split_off(2);
+    let parts = values.split_off(3);
     let number = |value: redis::Value| {
         redis::from_redis_value::<u64>(value).map_err(StoreError::unavailable)
     };
     let mut head = values.into_iter();
-    let (Some(now), Some(last)) = (head.next(), head.next()) else {
+    let (Some(now), Some(last), Some(revision)) = (head.next(), head.next(), head.next()) else {
         return Err(damaged());
     };
-    let head = [number(now)?, number(last)?];
+    let head = [number(now)?, number(last)?, number(revision)?];
     let parts: Result<Parts, _> = parts.into_iter().map(redis::from_redis_value).collect();
     Ok((head, parts.map_err(StoreError::unavailable)?))
 }
@@ -188,9 +198,12 @@ pub(super) async fn locate(
 ) -> Result<HashMap<RecordId, KeyHash>, StoreError> {
     let mut located = HashMap::new();
     let mut place = Place::first(b'a');
+    let mut searches = 1;
+    let mut began_at = None;
     loop {
-        let (entries, last) = step(shared, queue, place).await?;
-        for entry in entries {
+        let step = step(shared, queue, place).await?;
+        let began = *began_at.get_or_insert(step.revision);
+        for entry in step.entries {
             place.at = entry.at;
             place.number = entry.number;
             if let Some((k, summary)) = entry.found
@@ -199,9 +212,17 @@ pub(super) async fn locate(
                 located.insert(summary.id, k);
             }
         }
-        let all = ids.iter().all(|id| located.contains_key(id));
-        if all || last && !place.go_on() {
+        if ids.iter().all(|id| located.contains_key(id)) {
             return Ok(located);
+        }
+        if step.last && !place.go_on() {
+            // What was requeued meanwhile, say, is where the search has been.
+            if step.revision == began || searches == MAX_SEARCHES {
+                return Ok(located);
+            }
+            searches += 1;
+            place = Place::first(b'a');
+            began_at = None;
         }
     }
 }

@@ -84,9 +84,17 @@ use super::{
 /// `allow-oom`. Leave the server some memory beyond `maxmemory` for that.
 ///
 /// A pending record takes some 330 bytes beside key, meta and body. When its body has been purged,
-/// what is remembered of its key takes about 90 bytes (120 with only 100,000 keys): keys are
-/// kept, hashed, in 65,536 small hashes, which are compact up to about 6 million keys; for more,
-/// raise `hash-max-listpack-entries` in proportion.
+/// what is remembered of its key takes about 90 bytes (120 with only 100,000 keys): its hash; the id,
+/// the rank and the digest of the body, which repeats are told and compared with; the token and the
+/// time of the last settlement, which [`find`](Store::find) and operators are told; and its place in
+/// the order of settlement, in which keys are listed and forgotten. Keys are kept in 65,536 small
+/// hashes, which are compact up to about 6 million keys; for more, raise
+/// `hash-max-listpack-entries` in proportion.
+///
+/// # Speed
+///
+/// The server does one thing at a time. In batches of hundreds, it takes less than 20 µs of a core for
+/// each small record from insert to settlement, and one sync for each batch.
 ///
 /// # Limits
 ///
@@ -108,8 +116,8 @@ use super::{
 ///
 /// Two, each made when first needed and made anew after a failure: one for inserts, one for everything
 /// else; and one for each queue that a worker [waits](Store::changed) for. A call that fails says
-/// [`Unavailable`](super::StoreErrorKind::Unavailable), and the next one connects again: nothing
-/// has to be restarted.
+/// [`Unavailable`](super::StoreErrorKind::Unavailable), and the next one connects again, on
+/// whichever of them: nothing has to be restarted.
 ///
 /// # Time
 ///
@@ -161,7 +169,7 @@ impl RedisStore {
             quarantine: options.quarantine,
             wake_up: options.wake_up,
         }));
-        store.0.inserts.connection(&store.0.servers).await?;
+        store.0.inserts.prove(&store.0.servers).await?;
         Ok(store)
     }
 }

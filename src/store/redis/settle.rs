@@ -9,6 +9,8 @@ use crate::store::{Action, Settled, Settlement, StoreError};
 
 /// The most that one script settles: the server does nothing else meanwhile.
 const MAX_SETTLEMENTS: usize = 1000;
+/// A settlement without its text, in bytes.
+const PACKED: usize = 23;
 /// The longest error that is kept, in bytes.
 const MAX_ERROR: usize = 4096;
 
@@ -27,11 +29,15 @@ async fn settle_chunk(
     shared: &Shared,
     settlements: &[Settlement],
 ) -> Result<Vec<Settled>, StoreError> {
-    let parts: Vec<([u8; 23], &[u8])> = settlements.iter().map(pack).collect();
-    let args: Vec<Arg<'_>> = parts
-        .iter()
-        .flat_map(|(fixed, text)| [Arg::Bytes(fixed), Arg::Bytes(text)])
-        .collect();
+    let mut packed = Vec::with_capacity(settlements.len() * PACKED);
+    let mut texts = Vec::new();
+    for settlement in settlements {
+        let (fixed, text) = pack(settlement);
+        packed.extend_from_slice(&fixed);
+        texts.extend(text.map(Arg::Bytes));
+    }
+    let mut args = vec![Arg::Bytes(&packed)];
+    args.extend(texts);
     let answer = shared.rest.run(&shared.servers, &SETTLE, &args).await;
     let answer: Vec<u8> = redis::from_redis_value(answer.map_err(StoreError::from)?)
         .map_err(StoreError::unavailable)?;
@@ -45,20 +51,20 @@ async fn settle_chunk(
     Ok(answer.into_iter().map(settled).collect())
 }
 
-/// Token, action, duration; and the text that goes with it.
-fn pack(settlement: &Settlement) -> ([u8; 23], &[u8]) {
+/// Token, action, duration; and the text that says why, if there is to be one.
+fn pack(settlement: &Settlement) -> ([u8; PACKED], Option<&[u8]>) {
     let (action, duration, text) = match &settlement.action {
-        Action::Done => (b'D', None, ""),
-        Action::RetryIn { after, error } => (b'R', Some(*after), error.as_str()),
-        Action::Release { after } => (b'B', Some(*after), ""),
-        Action::Dead { reason } => (b'X', None, reason.as_str()),
-        Action::Disown => (b'O', None, ""),
-        Action::Extend { ttl } => (b'E', Some(*ttl), ""),
+        Action::Done => (b'D', None, None),
+        Action::RetryIn { after, error } => (b'R', Some(*after), Some(error.as_str())),
+        Action::Release { after } => (b'B', Some(*after), None),
+        Action::Dead { reason } => (b'X', None, Some(reason.as_str())),
+        Action::Disown => (b'O', None, None),
+        Action::Extend { ttl } => (b'E', Some(*ttl), None),
     };
-    let mut fixed = [0; 23];
+    let mut fixed = [0; PACKED];
     fixed[..16].copy_from_slice(&settlement.lease.token.to_bytes());
     fixed[16] = action;
     fixed[17..].copy_from_slice(&layout::six(duration.map_or(0, layout::millis)));
-    let end = text.floor_char_boundary(MAX_ERROR);
-    (fixed, &text.as_bytes()[..end])
+    let text = text.map(|text| &text.as_bytes()[..text.floor_char_boundary(MAX_ERROR)]);
+    (fixed, text)
 }

@@ -34,7 +34,7 @@ const TRIES: u32 = 5;
 /// How often it is told that something does not get better.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Hands on what a [`Spooled`](super::Spooled) store keeps in its file: made together with it, and to
+/// Hands on what a [`Spooled`](super::Spooled) inbox keeps in its file: made together with it, and to
 /// be run.
 ///
 /// Dropped before it was run, it warns: what is spooled stays where it is then, on disk, until a

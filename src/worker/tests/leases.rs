@@ -257,3 +257,59 @@ async fn an_ok_after_a_completion_that_was_rolled_back_is_a_failed_attempt() {
     );
     running.stop(&bench).await;
 }
+
+#[tokio::test]
+async fn several_completions_are_asked_for_at_the_same_time() {
+    let bench = Bench::new();
+    for word in ["one", "two", "three"] {
+        bench.insert(word).await;
+    }
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    bench.store.slow_find();
+    let mut ends = Vec::new();
+    for commit in [true, false, true] {
+        let (delivery, end) = told.recv().await.unwrap();
+        complete(&bench, &delivery, commit).await;
+        ends.push(end);
+    }
+    for end in ends {
+        end.send(Ok(())).unwrap();
+    }
+    bench.until(|| bench.store.saw().finds == 3).await;
+    assert_eq!(bench.actions(), [], "nobody has answered");
+    bench.store.let_find(3);
+    bench.until(|| !bench.actions().is_empty()).await;
+    let actions = bench.actions();
+    assert!(
+        matches!(&actions[..], [Action::RetryIn { .. }]),
+        "one was not committed: {actions:?}"
+    );
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
+async fn a_better_event_after_a_completion_is_no_lost_lease() {
+    let traces = Traces::collect();
+    let bench = Bench::new();
+    bench.insert("word").await;
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    bench.store.slow_find();
+    let (delivery, end) = told.recv().await.unwrap();
+    complete(&bench, &delivery, true).await;
+    end.send(Ok(())).unwrap();
+    bench.until(|| bench.store.saw().finds == 1).await;
+    bench.insert_as("word", "better", 1).await;
+    let (better, end) = told.recv().await.unwrap();
+    complete(&bench, &better, true).await;
+    bench.store.let_find(2);
+    bench.until(|| bench.actions().len() == 1).await;
+    assert!(matches!(bench.actions()[..], [Action::RetryIn { .. }]));
+    end.send(Ok(())).unwrap();
+    bench.until(|| bench.store.saw().finds == 2).await;
+    assert!(bench.is("word", State::Done).await);
+    assert_eq!(bench.find("word").await.rank, 1);
+    running.stop(&bench).await;
+    assert_eq!(traces.count("a lease was lost"), 0, "{}", traces.text());
+}

@@ -30,6 +30,8 @@ pub(super) struct Probe {
     pub(super) changed: Notify,
     /// What a slow lease waits for.
     lease_may: Semaphore,
+    /// What a slow find waits for.
+    find_may: Semaphore,
     /// Steps that a purge says are left.
     pub(super) to_purge: AtomicUsize,
     saw: Mutex<Saw>,
@@ -44,6 +46,7 @@ pub(super) struct Saw {
     pub(super) settled: Vec<Vec<Settlement>>,
     pub(super) extended: Vec<Vec<Settlement>>,
     pub(super) purges: Vec<Retention>,
+    pub(super) finds: usize,
 }
 
 /// What a method does instead of its work.
@@ -100,6 +103,7 @@ impl Probe {
             on_changed: Fault::default(),
             changed: Notify::new(),
             lease_may: Semaphore::new(Semaphore::MAX_PERMITS),
+            find_may: Semaphore::new(Semaphore::MAX_PERMITS),
             to_purge: AtomicUsize::new(0),
             saw: Mutex::default(),
         }
@@ -112,6 +116,15 @@ impl Probe {
 
     pub(super) fn let_lease(&self) {
         self.lease_may.add_permits(1);
+    }
+
+    /// From now on, finds wait.
+    pub(super) fn slow_find(&self) {
+        self.find_may.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(super) fn let_find(&self, finds: usize) {
+        self.find_may.add_permits(finds);
     }
 
     pub(super) fn saw(&self) -> Saw {
@@ -190,7 +203,9 @@ impl Store for Probe {
     }
 
     async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
+        self.saw.lock().unwrap().finds += 1;
         self.on_find.strike().await?;
+        let _may = self.find_may.acquire().await;
         self.inner.find(queue, key).await
     }
 

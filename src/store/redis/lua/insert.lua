@@ -1,5 +1,5 @@
 -- ARGV: whether there is no room; whether to write in any case; capacity; quarantine's capacity;
--- number of queues; their names; then for each record its queue and delay, and the rest of it.
+-- number of queues; their names; the queues and delays of all records; then the rest of each.
 local full, always = ARGV[1] == '1', ARGV[2] == '1'
 local capacity, most, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local queues = {}
@@ -14,6 +14,8 @@ for i = 1, count do
   end
   q.number = number
   q.w = base .. 'w' .. number
+  -- What stands in front of every record that is new.
+  q.head = pack(HEAD, q.quarantine and 'Q' or 'P', number, 0, 0, now, 0, 0, 0, NO_TOKEN, NO_TOKEN)
   -- Whether somebody waits for what becomes due. Fails here, not midway, if the key is another's.
   q.idle = #call('ZRANGEBYSCORE', q.w, '-inf', text(now), 'LIMIT', 0, 1) == 0
   call('ZCARD', base .. 'x' .. number)
@@ -21,20 +23,17 @@ for i = 1, count do
   queues[i] = q
 end
 
+local buckets = base .. 'b'
 local function bucket(k)
-  return base .. 'b' .. sub(k, 1, 2)
+  return buckets .. sub(k, 1, 2)
 end
 
--- The key with its length, of the second argument of a record.
+-- The key with its length, of a record as it came.
 local function key_of(b)
   return sub(b, 43, 46) .. sub(b, 51, 50 + read('>I4', b, 43))
 end
 
-local function look(k, b)
-  local value = call('HGET', bucket(k), sub(k, 3))
-  if not value then
-    return false
-  end
+local function look(value, b)
   if #value > 6 then
     local rank, digest = read('>I2c8', value, 35)
     return {
@@ -53,77 +52,128 @@ local function look(k, b)
   return r
 end
 
+local function differs(known, b)
+  return known ~= sub(b, 19, 26) and 1 or 0
+end
+
+-- What is new, in lists and not in tables of their own, which are dear: the keys and values to write
+-- at once; for each record the rest of it, its bucket with field and value, and its place among what
+-- waits. In `known`, it is its number.
+local news, strings, rests, fields, places = 0, {}, {}, {}, {}
+
+local function add(q, b, delay)
+  sequence = sequence + 1
+  local seq, waiting = pack('>I6', sequence), q.waiting
+  news = news + 1
+  strings[news * 2 - 1] = base .. 'p' .. seq
+  strings[news * 2] = q.head .. b
+  rests[news] = b
+  fields[news * 3 - 2] = buckets .. sub(b, 27, 28)
+  fields[news * 3 - 1] = sub(b, 29, 42)
+  fields[news * 3] = seq
+  local place = #waiting + 1
+  places[news] = place
+  waiting[place] = time_text(after(delay))
+  waiting[place + 1] = seq
+  largest = math.max(largest, #q.head + #b)
+  return news
+end
+
+-- The same key once more in one batch.
+local function again(n, q, b, delay)
+  local before = rests[n]
+  if key_of(before) ~= key_of(b) then
+    return false
+  end
+  local id, rank, digest = read('>c16I2c8', before)
+  if id == sub(b, 1, 16) then
+    return 'F'
+  end
+  if read('>I2', b, 17) <= rank then
+    return pack('>c1c1BI2c16', 'D', 'P', differs(digest, b), rank, id)
+  end
+  rests[n] = b
+  strings[n * 2] = q.head .. b
+  q.waiting[places[n]] = time_text(after(delay))
+  largest = math.max(largest, #q.head + #b)
+  return 'U'
+end
+
 local known, touched, answers = {}, {}, {}
-for i = 6 + count, #ARGV, 2 do
-  local index, delay = read('>I2I6', ARGV[i])
-  local b, q = ARGV[i + 1], queues[index]
-  local rank, k = read('>I2', b, 17), sub(b, 27, 42)
+local marks, before = ARGV[6 + count], 6 + count
+for i = 1, #ARGV - before do
+  local index, delay = read('>I2I6', marks, i * 8 - 7)
+  local b, q = ARGV[before + i], queues[index]
+  if q.quarantine then
+    delay = 0
+  end
+  local k = sub(b, 27, 42)
   local r = known[k]
   if r == nil then
-    r = look(k, b)
-  end
-  if r and r.key and r.key ~= key_of(b) then
-    return redis.error_reply('SAMEHASH two keys have the same hash')
+    local value = call('HGET', buckets .. sub(b, 27, 28), sub(b, 29, 42))
+    r = value and look(value, b)
   end
   local answer
   if not r then
-    local room = not full and (q.quarantine and most > 0 or not q.quarantine and live < capacity)
-    if room then
-      sequence = sequence + 1
-      r = {
-        seq = pack('>I6', sequence), fresh = true, state = q.quarantine and 'Q' or 'P',
-        token = NO_TOKEN, settled_by = NO_TOKEN, till = 0, at = 0,
-      }
+    if full or q.quarantine and most <= 0 or not q.quarantine and live >= capacity then
+      answer = 'X'
+    else
+      answer = 'F'
+      r = add(q, b, delay)
       if q.quarantine then
         q.fresh = q.fresh + 1
       else
         live = live + 1
+        q.wake = q.wake or delay == 0
       end
-      answer = 'F'
-    else
-      answer = 'X'
     end
+  elseif type(r) == 'number' then
+    answer = again(r, q, b, delay)
+    q.wake = q.wake or answer == 'U' and delay == 0 and not q.quarantine
+  elseif r.key and r.key ~= key_of(b) then
+    answer = false
   elseif r.id == sub(b, 1, 16) then
     answer = 'F'
-    b = nil
-  elseif rank <= r.rank then
-    local state = r.state
-    if state == 'Q' or state == 'L' and r.till <= now then
-      state = 'P'
-    end
-    local differs = r.digest ~= sub(b, 19, 26)
-    answer = pack('>c1c1BI2c16', 'D', state, differs and 1 or 0, r.rank, r.id)
-    b = nil
   else
-    answer = 'U'
-    if r.state == 'X' then
-      q.dead[#q.dead + 1] = r.seq
-    elseif r.state == 'D' then
-      q.done = q.done + 1
+    local rank = read('>I2', b, 17)
+    if rank <= r.rank then
+      local state = r.state
+      if state == 'Q' or state == 'L' and r.till <= now then
+        state = 'P'
+      end
+      answer = pack('>c1c1BI2c16', 'D', state, differs(r.digest, b), r.rank, r.id)
+    else
+      answer = 'U'
+      if r.state == 'X' then
+        q.dead[#q.dead + 1] = r.seq
+      elseif r.state == 'D' then
+        q.done = q.done + 1
+      end
+      if r.state == 'X' or r.state == 'D' then
+        r.state = 'P'
+        live = live + 1
+      end
+      r.queue, r.attempt, r.expiries, r.born, r.due = q.number, 0, 0, now, after(delay)
+      r.next = r.state == 'L' and r.due or 0
+      r.at = 0
+      r.id, r.rank, r.digest, r.key = sub(b, 1, 16), rank, sub(b, 19, 26), key_of(b)
+      r.b, r.k, r.q = b, k, q
+      if not r.touched then
+        r.touched = true
+        touched[#touched + 1] = r
+      end
+      largest = math.max(largest, #q.head + #b)
     end
-    if r.state == 'X' or r.state == 'D' then
-      r.state = 'P'
-      live = live + 1
-    end
-    r.upgraded = true
   end
-  if r and b then
-    r.queue, r.attempt, r.expiries, r.born, r.due = q.number, 0, 0, now, after(delay)
-    r.next = r.state == 'L' and r.due or 0
-    r.at = 0
-    r.id, r.rank, r.digest, r.key = sub(b, 1, 16), rank, sub(b, 19, 26), key_of(b)
-    r.b, r.k, r.q = b, k, q
-    if not r.touched then
-      r.touched = true
-      touched[#touched + 1] = r
-    end
+  if not answer then
+    return redis.error_reply('SAMEHASH two keys have the same hash')
   end
   known[k] = r
-  answers[#answers + 1] = answer
+  answers[i] = answer
 end
 
 local reply = { table.concat(answers) }
-if #touched == 0 then
+if news == 0 and #touched == 0 then
   if always then
     write_meta()
   end
@@ -137,23 +187,25 @@ for _, q in ipairs(queues) do
   end
   each('ZREM', base .. 'x' .. q.number, q.dead)
 end
+for first = 1, news * 2, 500 do
+  call('MSET', unpack(strings, first, math.min(first + 499, news * 2)))
+end
+for i = 1, news * 3, 3 do
+  call('HSET', fields[i], fields[i + 1], fields[i + 2])
+end
 for _, r in ipairs(touched) do
   call('SET', base .. 'p' .. r.seq, head(r) .. r.b)
-  if r.fresh or r.compact then
+  if r.compact then
     call('HSET', bucket(r.k), sub(r.k, 3), r.seq)
   end
-  if r.upgraded then
-    call('DEL', base .. 'e' .. r.seq)
-  end
+  call('DEL', base .. 'e' .. r.seq)
   local due, waiting = r.due, r.q.waiting
   if r.state == 'L' then
     due, waiting = math.max(r.till, r.next), r.q.held
-  elseif r.state == 'Q' then
-    due = now
-  elseif due <= now then
+  elseif r.state ~= 'Q' and due <= now then
     r.q.wake = true
   end
-  waiting[#waiting + 1] = text(due)
+  waiting[#waiting + 1] = time_text(due)
   waiting[#waiting + 1] = r.seq
 end
 for i, q in ipairs(queues) do
@@ -178,7 +230,10 @@ for i, q in ipairs(queues) do
     end
   end
 end
-write_meta('s', text(sequence), 'n', text(live), 'i', numbers)
+if #touched > 0 then
+  revision = revision + 1
+end
+write_meta('s', text(sequence), 'n', text(live), 'i', numbers, 'b', largest, 'r', text(revision))
 for _, q in ipairs(queues) do
   -- May be forbidden: then whoever waits finds it by asking.
   if q.wake and q.idle then

@@ -1,11 +1,11 @@
 -- ARGV: the queue's name, which part, a place in it (time and number), how many.
--- Tells the time, whether that was all, and for each record its place and what there is of it.
+-- Tells the time, whether that was all, how often something has gone back, and for each record its place and what there is of it.
 local number = call('HGET', QUEUES, ARGV[1])
 if not number then
-  return { text(now), 1 }
+  return { text(now), 1, text(revision) }
 end
 local part, at, place, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local reply = { text(now), 1 }
+local reply = { text(now), 1, text(revision) }
 
 local function tell(time, place_of_it, seq, bytes)
   local length = read('>I4', bytes, 90)

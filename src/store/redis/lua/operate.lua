@@ -81,7 +81,10 @@ each('ZADD', base .. 'w' .. number, waiting)
 if done > 0 then
   call('HINCRBY', META, 'D' .. number, -done)
 end
-write_meta('n', text(math.max(live, 0)))
+if #waiting > 0 then
+  revision = revision + 1
+end
+write_meta('n', text(math.max(live, 0)), 'r', text(revision))
 if #waiting > 0 then
   redis.pcall('PUBLISH', base .. 'c' .. name, '')
 end

@@ -2,8 +2,9 @@
 -- that puts all of it into one slot.
 --
 --   m           hash: v layout version, c clock, o its offset, s sequence, n live records,
---               i queues, D<queue> done, d<queue> dropped, l<queue> and k<queue> how many were
---               taken from the front of those lists
+--               i queues, b bytes of the largest record ever, r how often something may have gone
+--               back in the order of a list, D<queue> done, d<queue> dropped, l<queue> and k<queue>
+--               how many were taken from the front of those lists
 --   q           hash: queue name -> number
 --   b<2 bytes>  hash: rest of a key's hash -> sequence, or what is remembered of it
 --   p<sequence> string: the record
@@ -24,15 +25,18 @@ local LAYOUT = 1
 -- meta; key, meta, body.
 local HEAD = '>c1I2I4I4I6I6I6I6c6c6'
 local HEADER = 97
+-- The same; id, rank and digest in one; and the key's hash.
+local HEAD_AND_HASH = HEAD .. 'c26c16'
 local NO_TOKEN = '\0\0\0\0\0\0'
 local MAX_TIME = 281474976710655
 
-local meta = call('HMGET', META, 'v', 'c', 'o', 's', 'n', 'i')
+local meta = call('HMGET', META, 'v', 'c', 'o', 's', 'n', 'i', 'b', 'r')
 if meta[1] and tonumber(meta[1]) ~= LAYOUT then
   return redis.error_reply('LAYOUT ' .. meta[1])
 end
 local clock, offset = tonumber(meta[2] or '0'), tonumber(meta[3] or '0')
 local sequence, live, numbers = tonumber(meta[4] or '0'), tonumber(meta[5] or '0'), tonumber(meta[6] or '0')
+local largest, revision = tonumber(meta[7] or '0'), tonumber(meta[8] or '0')
 
 -- The server's clock, or what it would be had nobody turned it back.
 local time = call('TIME')
@@ -63,10 +67,20 @@ local function head(r)
   return pack(HEAD, r.state, r.queue, r.attempt, r.expiries, r.born, r.till, r.next, r.at, r.token, r.settled_by)
 end
 
--- Calls with a list of arguments, some at a time.
+-- The same for times, of which many in a row are the same.
+local last_time, last_text
+local function time_text(time)
+  if time ~= last_time then
+    last_time, last_text = time, text(time)
+  end
+  return last_text
+end
+
+-- Calls with a list of arguments, some at a time. One call for many is cheaper than many calls by far.
 local function each(command, key, args)
-  for first = 1, #args, 500 do
-    call(command, key, unpack(args, first, math.min(first + 499, #args)))
+  local count = #args
+  for first = 1, count, 500 do
+    call(command, key, unpack(args, first, math.min(first + 499, count)))
   end
 end
 

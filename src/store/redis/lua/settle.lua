@@ -1,19 +1,31 @@
--- ARGV: for each settlement its token, action and duration, and its text.
-local found, changed, answers = {}, {}, {}
+-- ARGV: of all settlements the token, action and duration; then the text of each that says why.
+local found, changed, answers, checked = {}, {}, {}, {}
+
+-- Fails here, not midway, if a key is another's.
+local function check(queue)
+  call('ZCARD', base .. 'w' .. queue)
+  call('ZCARD', base .. 'h' .. queue)
+  call('ZCARD', base .. 'x' .. queue)
+  call('LLEN', base .. 'l' .. queue)
+  checked[queue] = { held = {}, waiting = {}, free = {}, dead = {}, done = {} }
+end
 
 local function look(seq)
   local bytes = call('GETRANGE', base .. 'p' .. seq, 0, HEADER - 1)
   if bytes == '' then
     return false
   end
-  local r = parse(bytes)
-  r.seq, r.k = seq, sub(bytes, 74, 89)
-  -- Fails here, not midway, if a key is another's.
-  call('ZCARD', base .. 'w' .. r.queue)
-  call('ZCARD', base .. 'h' .. r.queue)
-  call('ZCARD', base .. 'x' .. r.queue)
-  call('LLEN', base .. 'l' .. r.queue)
-  return r
+  local state, queue, attempt, expiries, born, till, next, at, token, settled_by, _, k =
+    read(HEAD_AND_HASH, bytes)
+  if not checked[queue] then
+    check(queue)
+  end
+  -- With all that it may ever have: a table that grows is dear.
+  return {
+    state = state, queue = queue, attempt = attempt, expiries = expiries, born = born, till = till,
+    next = next, at = at, token = token, settled_by = settled_by, k = k, seq = seq,
+    due = false, changed = false, forgotten = false, failure = false,
+  }
 end
 
 -- Of a record whose body is gone: whether this token was the last, and whether anything is known.
@@ -31,8 +43,14 @@ local function wait(r, due)
   r.state, r.due = 'P', due
 end
 
-for i = 1, #ARGV, 2 do
-  local seq, place, token, action, millis = read('>c6c4c6c1I6', ARGV[i])
+local settlements, text_of = ARGV[1], 1
+for i = 1, #settlements / 23 do
+  local seq, place, token, action, millis = read('>c6c4c6c1I6', settlements, i * 23 - 22)
+  local reason
+  if action == 'R' or action == 'X' then
+    text_of = text_of + 1
+    reason = ARGV[text_of]
+  end
   local r = found[seq]
   if r == nil then
     r = look(seq)
@@ -59,6 +77,9 @@ for i = 1, #ARGV, 2 do
       r.changed = true
       changed[#changed + 1] = r
     end
+    if reason and r.next == 0 then
+      r.failure = pack('>I6I4', now, r.attempt) .. reason
+    end
     if action == 'E' then
       r.till = math.max(after(millis), now + 1)
       r.due = math.max(r.till, r.next)
@@ -76,71 +97,68 @@ for i = 1, #ARGV, 2 do
         r.attempt = math.max(r.attempt - 1, 0)
       end
     end
-    if (action == 'R' or action == 'X') and r.next == 0 then
-      r.failure = pack('>I6I4', now, r.attempt) .. ARGV[i + 1]
-    end
     if r.state ~= 'L' then
       r.next = 0
     end
   end
-  answers[#answers + 1] = answer
+  answers[i] = answer
 end
 
 if #changed == 0 then
   return table.concat(answers)
 end
 
-local held, waiting, free, dead, done, ends = {}, {}, {}, {}, {}, 0
-local function add(lists, queue, ...)
-  local list = lists[queue] or {}
-  lists[queue] = list
-  for _, value in ipairs({ ... }) do
-    list[#list + 1] = value
-  end
-end
+local ends = 0
 for _, r in ipairs(changed) do
-  local failures = base .. 'e' .. r.seq
+  local state, seq, lists = r.state, r.seq, checked[r.queue]
   if r.failure then
+    local failures = base .. 'e' .. seq
     call('LPUSH', failures, r.failure)
     call('LTRIM', failures, 0, 15)
   end
   if r.forgotten then
     call('HDEL', base .. 'b' .. sub(r.k, 1, 2), sub(r.k, 3))
-    call('UNLINK', base .. 'p' .. r.seq, failures)
+    call('UNLINK', base .. 'p' .. seq, base .. 'e' .. seq)
   else
-    call('SETRANGE', base .. 'p' .. r.seq, 0, head(r))
+    call('SETRANGE', base .. 'p' .. seq, 0, head(r))
   end
-  if r.state == 'D' then
-    add(done, r.queue, r.seq .. r.token)
-  elseif r.state == 'X' then
-    add(dead, r.queue, text(now), r.seq)
-  end
-  if r.state == 'L' and not r.forgotten then
-    add(held, r.queue, text(r.due), r.seq)
+  local list
+  if state == 'L' and not r.forgotten then
+    list = lists.held
+    list[#list + 1] = time_text(r.due)
+    list[#list + 1] = seq
   else
-    add(free, r.queue, r.seq)
-    if r.state == 'P' then
-      add(waiting, r.queue, text(r.due), r.seq)
+    list = lists.free
+    list[#list + 1] = seq
+    if state == 'P' then
+      list = lists.waiting
+      list[#list + 1] = time_text(r.due)
+      list[#list + 1] = seq
     else
       ends = ends + 1
     end
   end
+  if state == 'D' then
+    list = lists.done
+    list[#list + 1] = seq .. r.token
+  elseif state == 'X' then
+    list = lists.dead
+    list[#list + 1] = time_text(now)
+    list[#list + 1] = seq
+  end
 end
-for queue, list in pairs(held) do
-  each('ZADD', base .. 'h' .. queue, list)
+for queue, lists in pairs(checked) do
+  each('ZADD', base .. 'h' .. queue, lists.held)
+  each('ZREM', base .. 'h' .. queue, lists.free)
+  each('ZADD', base .. 'w' .. queue, lists.waiting)
+  each('ZADD', base .. 'x' .. queue, lists.dead)
+  each('RPUSH', base .. 'l' .. queue, lists.done)
+  if #lists.done > 0 then
+    call('HINCRBY', META, 'D' .. queue, #lists.done)
+  end
+  if #lists.waiting > 0 then
+    revision = revision + 1
+  end
 end
-for queue, list in pairs(free) do
-  each('ZREM', base .. 'h' .. queue, list)
-end
-for queue, list in pairs(waiting) do
-  each('ZADD', base .. 'w' .. queue, list)
-end
-for queue, list in pairs(dead) do
-  each('ZADD', base .. 'x' .. queue, list)
-end
-for queue, list in pairs(done) do
-  each('RPUSH', base .. 'l' .. queue, list)
-  call('HINCRBY', META, 'D' .. queue, #list)
-end
-write_meta('n', text(math.max(live - ends, 0)))
+write_meta('n', text(math.max(live - ends, 0)), 'r', text(revision))
 return table.concat(answers)

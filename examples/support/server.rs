@@ -1,4 +1,11 @@
-//! A server's process, which does not outlive the test's, however that ends.
+//! A server's process, which does not outlive ours, however that ends. The tests use it too.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a module of its own in examples and tests, which use their own part"
+)]
 
 use std::{
     fs,
@@ -105,7 +112,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
-            // What a terminal sends to the test is not for the server.
+            // What a terminal sends to us is not for the server.
             .process_group(0)
             .spawn()
             .unwrap();
