@@ -2,7 +2,10 @@
 
 use tower_callback::{
     MemoryStore,
-    store::{Inbox, Inserted, NewRecord, OpenErrorKind, Queue, Spooled, StoreErrorKind},
+    store::{
+        Inbox, Inserted, NewRecord, OpenErrorKind, Queue, Spooled, SqliteStore, Store,
+        StoreErrorKind,
+    },
     testing::Fault,
 };
 
@@ -17,6 +20,7 @@ trials! {
     a_spool_that_holds_enough_bytes_refuses_what_is_new,
     below_the_reserve_neither_takes_it_and_both_reasons_are_told,
     a_volatile_store_gets_no_spool,
+    a_spool_is_nothing_that_a_worker_or_a_submitter_can_be_given,
     a_place_that_is_no_file_is_an_error_that_names_it,
 }
 
@@ -87,6 +91,18 @@ async fn a_volatile_store_gets_no_spool() {
     let error = Spooled::new(MemoryStore::new(), &path).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NotDurable);
     assert!(!path.exists());
+}
+
+/// Whoever acts on `Fresh` may not get it from here: a submitter would pay twice. It is for the compiler
+/// to say; with a second trait that fits, it could not tell which is meant.
+async fn a_spool_is_nothing_that_a_worker_or_a_submitter_can_be_given() {
+    trait IsNoStore<Reason> {
+        const SO: bool = true;
+    }
+    struct BecauseItIs;
+    impl<T> IsNoStore<()> for T {}
+    impl<T: Store> IsNoStore<BecauseItIs> for T {}
+    assert!(<Spooled<SqliteStore> as IsNoStore<_>>::SO);
 }
 
 async fn a_place_that_is_no_file_is_an_error_that_names_it() {

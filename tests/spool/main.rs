@@ -5,6 +5,7 @@
 
 mod answers;
 mod engine;
+mod file;
 mod forwarding;
 mod front;
 mod kills;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         answers::trials(),
+        file::trials(),
         forwarding::trials(),
         front::trials(),
         kills::trials(),

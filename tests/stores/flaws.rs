@@ -58,6 +58,7 @@ pub(crate) enum Flaw {
     FencingIsIgnored,
     RepeatsAreStale,
     OneStaleSpoilsAll,
+    SettlingSkipsWhatOthersLookAt,
     DisownIsDone,
     PurgeCountsFromInsert,
     PurgeTakesPending,
@@ -185,6 +186,8 @@ pub(crate) struct Notes {
     pub(crate) leases: HashMap<Bytes, Lease>,
     pub(crate) failures: HashMap<Bytes, Vec<FailedAttempt>>,
     settled: HashSet<LeaseToken>,
+    /// How many look for what is due.
+    looking: usize,
     first_insert: Option<Duration>,
     full: bool,
     on_their_way: HashMap<Bytes, RecordId>,
@@ -380,6 +383,9 @@ impl FlawedStore {
             Flaw::DisownIsDone if settlement.action == Action::Disown => {
                 settlement.action = Action::Done;
             }
+            Flaw::SettlingSkipsWhatOthersLookAt if self.notes().looking > 0 => {
+                return Settled::Stale;
+            }
             _ if extends && key.is_some_and(|key| self.notes().held.contains(&key)) => {
                 return Settled::Busy;
             }
@@ -457,6 +463,13 @@ impl FlawedStore {
         ttl: Duration,
     ) -> Result<Vec<Leased>, StoreError> {
         let (queue, _) = self.place(queue, b"");
+        if self.has(Flaw::SettlingSkipsWhatOthersLookAt) {
+            self.notes().looking += 1;
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            self.notes().looking -= 1;
+        }
         let wanted = if self.has(Flaw::OldestFirst) {
             1000
         } else {

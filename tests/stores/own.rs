@@ -94,4 +94,6 @@ fn the_guide_quotes_the_example() {
         count += 1;
     }
     assert_eq!(count, 7);
+    let lines = include_str!("../../examples/own_store/store.rs").lines();
+    assert!(lines.count() < 300, "it is too long to be read");
 }

@@ -58,7 +58,7 @@ pub(super) struct Lane {
 }
 
 #[derive(Clone)]
-struct Live {
+pub(super) struct Live {
     conn: MultiplexedConnection,
     /// Which connection of the lane it is.
     generation: u64,
@@ -137,11 +137,23 @@ impl Lane {
         script: &Text,
         args: &[Arg<'_>],
     ) -> Result<Value, RunError> {
+        let (_, answer) = self.run_on_one(servers, script, args).await?;
+        Ok(answer)
+    }
+
+    /// The same, and the connection that had the answer.
+    pub(super) async fn run_on_one(
+        &self,
+        servers: &Servers,
+        script: &Text,
+        args: &[Arg<'_>],
+    ) -> Result<(Live, Value), RunError> {
         let mut cmd = script.by_hash(&servers.base, args);
         let mut redirects = 0;
         loop {
-            let error = match self.call(servers, &cmd).await {
-                Ok(value) => return Ok(value),
+            let live = self.connection(servers).await.map_err(RunError::Connect)?;
+            let error = match self.call(servers, &live, &cmd).await {
+                Ok(value) => return Ok((live, value)),
                 Err(RunError::Server(error)) => error,
                 Err(error) => return Err(error),
             };
@@ -161,12 +173,9 @@ impl Lane {
 
     /// Sends a command. A connection on which anything went wrong, other than what the script
     /// itself said, is not used again.
-    async fn call(&self, servers: &Servers, cmd: &Cmd) -> Result<Value, RunError> {
-        let Live {
-            mut conn,
-            generation,
-            lost,
-        } = self.connection(servers).await.map_err(RunError::Connect)?;
+    async fn call(&self, servers: &Servers, live: &Live, cmd: &Cmd) -> Result<Value, RunError> {
+        let (generation, lost) = (live.generation, live.lost);
+        let mut conn = live.conn.clone();
         let mut doubt = Doubt {
             lane: self,
             generation,
@@ -187,9 +196,14 @@ impl Lane {
         })
     }
 
-    /// Waits until what this lane's connection wrote is in the append-only file here and on
-    /// replicas.
-    pub(super) async fn wait_for_replicas(&self, servers: &Servers) -> Result<(), StoreError> {
+    /// Waits until what this very connection wrote is in the append-only file here and on
+    /// replicas. The server knows of each connection what it wrote: another one, which wrote nothing
+    /// yet, would be told at once that all of it is there.
+    pub(super) async fn wait_for_replicas(
+        &self,
+        servers: &Servers,
+        wrote: &Live,
+    ) -> Result<(), StoreError> {
         let Some(replicas) = servers.waitaof else {
             return Ok(());
         };
@@ -199,7 +213,8 @@ impl Lane {
         cmd.arg(1)
             .arg(replicas)
             .arg(u64::try_from(patience).unwrap_or(u64::MAX));
-        let answer = self.call(servers, &cmd).await.map_err(StoreError::from)?;
+        let answer = self.call(servers, wrote, &cmd).await;
+        let answer = answer.map_err(StoreError::from)?;
         let answer: Vec<Option<u32>> =
             redis::from_redis_value(answer).map_err(StoreError::unavailable)?;
         let reached = |index: usize| answer.get(index).copied().flatten().unwrap_or(0);
@@ -422,8 +437,66 @@ fn leaves_connection_whole(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use redis::IntoConnectionInfo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
 
     use super::*;
+
+    /// Says that here and on one replica all of it is on disk, as a server does on a connection that
+    /// wrote nothing; or is gone when it is asked.
+    async fn serve(mut stream: TcpStream, is_gone: bool) {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(len @ 1..) = stream.read(&mut bytes).await {
+            let text = String::from_utf8_lossy(&bytes[..len]);
+            let commands = text.lines().filter(|line| line.starts_with('*')).count();
+            let answer = match text.contains("WAITAOF") {
+                true if is_gone => return,
+                true => "*2\r\n:1\r\n:1\r\n".to_owned(),
+                false => "+OK\r\n".repeat(commands),
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    async fn connected(generation: u64, is_gone: bool) -> (ConnectionInfo, Live) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, is_gone));
+            }
+        });
+        let node = url.into_connection_info().unwrap();
+        let client = Client::open(node.clone()).unwrap();
+        let live = Live {
+            conn: client.get_multiplexed_async_connection().await.unwrap(),
+            generation,
+            lost: 0,
+        };
+        (node, live)
+    }
+
+    #[tokio::test]
+    async fn only_the_connection_that_wrote_can_tell_that_replicas_have_it() {
+        let (_, gone) = connected(1, true).await;
+        let (node, here) = connected(2, false).await;
+        let timeout = Duration::from_secs(60);
+        let terms = Terms {
+            base: "base".to_owned(),
+            connect_timeout: timeout,
+            response_timeout: timeout,
+            waitaof: Some(1),
+            trust_hidden: true,
+        };
+        let servers = Servers::new(vec![node], terms);
+        let lane = Lane::default();
+        *lane.lock() = Some(here.clone());
+        let error = lane.wait_for_replicas(&servers, &gone).await.unwrap_err();
+        assert_eq!(error.kind(), crate::store::StoreErrorKind::Unavailable);
+        lane.wait_for_replicas(&servers, &here).await.unwrap();
+    }
 
     #[test]
     fn another_node_is_reached_in_the_same_way() {

@@ -76,15 +76,15 @@ async fn insert_chunk(shared: &Shared, records: &[NewRecord]) -> Result<Vec<Inse
     args.push(Arg::Bytes(&places));
     args.extend(contents.iter().map(|content| Arg::Bytes(content)));
     let lane = &shared.inserts;
-    let answer = match lane.run(&shared.servers, &INSERT, &args).await {
+    let answer = match lane.run_on_one(&shared.servers, &INSERT, &args).await {
         Err(error) if error.is_out_of_memory() => {
             args[0] = Arg::Number(1);
-            lane.run(&shared.servers, &INSERT_FULL, &args).await
+            lane.run_on_one(&shared.servers, &INSERT_FULL, &args).await
         }
         answer => answer,
     };
-    let answer = answer.map_err(StoreError::from)?;
-    lane.wait_for_replicas(&shared.servers).await?;
+    let (wrote, answer) = answer.map_err(StoreError::from)?;
+    lane.wait_for_replicas(&shared.servers, &wrote).await?;
     let answers: Vec<Vec<u8>> =
         redis::from_redis_value(answer).map_err(|error| RunError::Server(error.into()))?;
     let [answers] = answers.as_slice() else {

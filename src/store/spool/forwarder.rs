@@ -34,7 +34,7 @@ const TRIES: u32 = 5;
 /// How often it is told that something does not get better.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Hands on what a [`Spooled`](super::Spooled) store keeps in its file: made together with it, and to
+/// Hands on what a [`Spooled`](super::Spooled) inbox keeps in its file: made together with it, and to
 /// be run.
 ///
 /// Dropped before it was run, it warns: what is spooled stays where it is then, on disk, until a
@@ -167,11 +167,14 @@ impl Run<'_> {
             let waiting = match self.spool.file.waiting(after, limit, MOST_BYTES).await {
                 Ok(waiting) => waiting,
                 Err(error) => {
+                    // With nothing to offer, the inserts have to find out that the store is back.
+                    self.spool.state.sees(false);
                     self.pace
                         .trouble("the spool cannot be read", &chain(&error));
                     return Passed::Kept;
                 }
             };
+            self.spool.state.sees(true);
             let Some(last) = waiting.last() else {
                 self.elsewhere = 0;
                 if kept {

@@ -10,8 +10,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use self::state::{State, Way};
 use super::{
-    AnyInbox, Durability, Found, Inbox, Inserted, Leased, NewRecord, OpenError, Purged, Queue,
-    Retention, Settled, Settlement, SqliteStore, State as RecordState, Store, StoreError,
+    AnyInbox, Durability, Inbox, Inserted, NewRecord, OpenError, SqliteStore, StoreError,
     StoreErrorKind,
 };
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
     panic::{Panicked, catch_future},
 };
 
-/// A store that may be away, with a local file in front of it.
+/// An inbox in front of a store that may be away: a local file keeps what comes meanwhile.
 ///
 /// While the store behind answers, records go to it, and the file is empty. When it fails, hangs for
 /// longer than the [patience](SpoolOptions::with_patience) or panics, they are kept durably in an
@@ -29,22 +28,51 @@ use crate::{
 /// hands them on when the store is back. Providers give up after minutes; the outage of a
 /// database may take longer.
 ///
+/// It is for fronts, and for nobody else. The worker, and with it whoever submits and polls tasks,
+/// gets the store itself:
+///
 /// ```no_run
 /// # async fn shutdown() {}
 /// # async fn example(secret: &str, engine: tower_callback::SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
-/// use tower_callback::{Callbacks, MusicVideo, Token, store::Spooled};
+/// use tower_callback::{Callbacks, Delivery, HandlerError, MusicVideo, Token, store::Spooled};
 ///
-/// let (store, forwarder) = Spooled::new(engine, "/var/lib/app/spool.db").await?;
+/// let (inbox, forwarder) = Spooled::new(engine.clone(), "/var/lib/app/spool.db").await?;
 /// let callback = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
-///     .store(store)
+///     .store(inbox)
 ///     .build_front()?;
 /// let forwarder = tokio::spawn(forwarder.run_until(shutdown()));
+///
+/// // In this process or in another one, under the same name, on the store behind.
+/// let worker = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
+///     .store(engine)
+///     .handle(|delivery: Delivery<MusicVideo>| async move {
+///         println!("{}", delivery.event.task_id);
+///         Ok::<(), HandlerError>(())
+///     })
+///     .build_worker()?;
+/// let worker = tokio::spawn(worker.run_until(shutdown()));
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Clones are the same store. It is an [`Inbox`] in front of any other one, and a [`Store`] in front
-/// of any other store: leasing and settling go to the store behind.
+/// # Why it is no `Store`
+///
+/// During an outage it answers [`Fresh`](Inserted::Fresh) for keys that the store behind may know.
+/// A front can live with that: its event becomes a duplicate later. Who *acts* on `Fresh` cannot. A
+/// submitter that took it for "nobody has ordered this yet" would order, and pay, a second time. So it
+/// does not compile:
+///
+/// ```compile_fail,E0277
+/// # use tower_callback::{MusicVideo, Callbacks, Delivery, HandlerError, SqliteStore, Token, store::Spooled};
+/// # fn example(inbox: Spooled<SqliteStore>, secret: &str) {
+/// let endpoint = Callbacks::<MusicVideo>::new("music-video", Token::query("token", secret))
+///     .store(inbox)
+///     .handle(|_: Delivery<MusicVideo>| async { Ok::<(), HandlerError>(()) })
+///     .build();
+/// # }
+/// ```
+///
+/// Clones are the same inbox.
 ///
 /// # What is promised
 ///
@@ -61,12 +89,17 @@ use crate::{
 ///   [`Duplicate`](Inserted::Duplicate) is always one. While a key waits in the file, all that
 ///   comes for it goes through the file: repeats are duplicates, and a higher rank replaces
 ///   what waits.
-/// - **Order.** Oldest first, and at most one record for each key, the best that came. (When one fails
-///   again and again, another is tried, in case it is the record.) New keys overtake
-///   the backlog as soon as the store is back, or else a steady stream would keep it from ever getting
-///   empty. Two records of one key could pass each other only if both were on their way at the
-///   same time, or in the spools of two processes; their rank puts that right wherever they meet, as it does
-///   without a spool.
+/// - **Order.** What is in the file is handed on in the order in which it came, and at most one
+///   record for each key, the best that came. (When one fails again and again, another is tried, in
+///   case it is the record.)
+/// - **What comes later may be first.** Once the store is back, new keys go to it at once, and overtake
+///   what still waits. They could not wait behind it without an end to the file: as long as records
+///   came in as fast as they are handed on, it would never get empty, and a short outage would send
+///   everything through one disk for good. Nothing hangs on the order of two *keys*: each is an event
+///   of its own, and workers handle several at once. Two records of *one* key keep their order, since
+///   all that comes for a key that waits goes through the file. They could pass each other only if both
+///   were on their way at the same time, or in the spools of two processes; their rank puts that right
+///   wherever they meet, as it does without a spool.
 /// - **Delays count from arrival.** The time in the file is subtracted from what is left of
 ///   [`due_in`](NewRecord::due_in), on the file's clock, which never runs backwards: see [`SqliteStore`].
 ///
@@ -91,7 +124,9 @@ use crate::{
 /// patience. A store that comes and goes costs one batch's patience each time. The beginning is one
 /// warning, the end one line that says how many were handed on.
 ///
-/// When the file is full, or the disk below its reserve, the answer is 503, as without a spool.
+/// When the file is full, or the disk below its reserve, the answer is 503, as without a spool. When the
+/// file fails, every batch asks the store itself: what was in the file waits until it can be read
+/// again, and all else goes on as soon as the store is back.
 ///
 /// # Many processes
 ///
@@ -201,7 +236,13 @@ impl<S: Inbox> Spooled<S> {
             let part = both.filter(|(_, spooled)| **spooled == of);
             part.map(|(record, _)| record.clone()).collect()
         };
-        let mut from_spool = self.spool.insert(&part(true)).await?.into_iter();
+        let mut from_spool = match self.spool.insert(&part(true)).await {
+            // The store behind decides, when it is told of what waits.
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                return self.direct(records).await;
+            }
+            kept => kept?.into_iter(),
+        };
         let others = part(false);
         let from_store = match others.is_empty() {
             true => Vec::new(),
@@ -294,7 +335,13 @@ impl<S: Inbox> Inbox for Spooled<S> {
         match self.spool.state.way() {
             Way::Direct => self.direct(records).await,
             Way::Divided => self.divided(records).await,
-            Way::Spool => self.spool.insert(records).await,
+            Way::Spool => match self.spool.insert(records).await {
+                // Nobody else may find out that the store is back: the forwarder has the same file.
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                    self.direct(records).await
+                }
+                kept => kept,
+            },
         }
     }
 
@@ -304,45 +351,6 @@ impl<S: Inbox> Inbox for Spooled<S> {
 
     fn manual_clock(&self) -> Option<&ManualClock> {
         self.store.manual_clock()
-    }
-}
-
-/// A spooled record is not leased before it was handed on.
-impl<S: Store> Store for Spooled<S> {
-    async fn lease(
-        &self,
-        queue: &Queue,
-        max: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Leased>, StoreError> {
-        self.store.lease(queue, max, ttl).await
-    }
-
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        self.store.settle(settlements).await
-    }
-
-    /// What the store behind knows, or what waits in the file with a higher rank.
-    async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        // The file first: what leaves it is in the store by then.
-        let spooled = match self.spool.state.holds() {
-            true => self.spool.file.find(queue, key).await?,
-            false => None,
-        };
-        let known = self.store.find(queue, key).await?;
-        let spooled = spooled.filter(|spooled| {
-            let better = known.as_ref().is_none_or(|known| known.rank < spooled.rank);
-            better && spooled.state != RecordState::Dead
-        });
-        Ok(spooled.or(known))
-    }
-
-    async fn purge(&self, retention: &Retention) -> Result<Purged, StoreError> {
-        self.store.purge(retention).await
-    }
-
-    async fn changed(&self, queue: &Queue) {
-        self.store.changed(queue).await;
     }
 }
 

@@ -22,6 +22,8 @@ struct Inner {
     down: bool,
     answered: u64,
     forwarding: bool,
+    /// The forwarder cannot read the file, and so offers nothing.
+    blind: bool,
     /// Inserts into the file that are under way.
     writing: usize,
     /// Inserts into the file that have ended, in whatever way.
@@ -47,13 +49,19 @@ impl State {
 
     pub(super) fn way(&self) -> Way {
         let inner = self.lock();
-        match (inner.holds, inner.down && inner.forwarding) {
+        let somebody_tries = inner.forwarding && !inner.blind;
+        match (inner.holds, inner.down && somebody_tries) {
             // With nothing to forward, nobody but an insert finds out that the store is back.
             (false, _) => Way::Direct,
             (true, false) => Way::Divided,
             // Only where somebody tries the store meanwhile.
             (true, true) => Way::Spool,
         }
+    }
+
+    /// Whether the forwarder could read the file.
+    pub(super) fn sees(&self, sees: bool) {
+        self.lock().blind = !sees;
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -155,6 +163,13 @@ mod tests {
         assert_eq!(state.way(), Way::Divided, "nobody forwards");
         let forwarding = state.forward();
         assert_eq!(state.way(), Way::Spool);
+        state.sees(false);
+        assert_eq!(
+            state.way(),
+            Way::Divided,
+            "the forwarder has nothing to offer"
+        );
+        state.sees(true);
         state.answer(false);
         assert_eq!(state.way(), Way::Spool, "too slow for who waits");
         state.answer(true);

@@ -140,3 +140,46 @@ fn read(row: &SqliteRow, queue: &Queue, now: i64) -> Result<(i64, Leased), sqlx:
     .with_history(row.try_get(7)?, row.try_get(8)?, Duration::from_millis(age));
     Ok((row.try_get(0)?, leased))
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, ConnectOptions, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::store::{Inbox, NewRecord, SqliteStore};
+
+    /// How SQLite goes through the records for a statement.
+    async fn ways(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let rows = query(AssertSqlSafe(explain)).fetch_all(conn).await.unwrap();
+        let details = rows.iter().map(|row| row.get::<String, _>("detail"));
+        details
+            .filter(|way| way.starts_with("SEARCH r") || way.starts_with("SCAN r"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn an_empty_lease_reads_nothing_of_what_is_due_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("callbacks.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut conn = options.connect().await.unwrap();
+        let (_, begin) = BEGIN.rsplit_once(';').unwrap();
+        let later = Duration::from_secs(3600);
+        for records in [0, 1000] {
+            let queue = Queue::events("music-video");
+            let future: Vec<_> = (0..records)
+                .map(|n| NewRecord::new(queue.clone(), n.to_string(), "").with_due_in(later))
+                .collect();
+            store.insert(&future).await.unwrap();
+            // What it knows of the tables may change its mind.
+            query("ANALYZE").execute(&mut conn).await.unwrap();
+            for (statement, index) in [(PROBE, "COVERING INDEX"), (begin, "INDEX")] {
+                let way = format!("SEARCH r USING {index} tower_callback_due (queue=? AND due<?)");
+                let ways = ways(&mut conn, statement).await;
+                assert_eq!(ways, [way], "with {records} records");
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! How leases end.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     Fixture, Outcome,
@@ -171,9 +171,60 @@ pub async fn a_mixed_batch_settles_item_by_item<F: Fixture>(fixture: &F) -> Outc
             probe.same("the state after a mixed batch", now, state);
         }
     }
+    for round in 0..10 {
+        settles_what_others_look_at(&probe, round).await;
+    }
     let answers = probe.settle(&[]).await;
     probe.same("an empty batch", answers, Vec::new());
     Outcome::Kept
+}
+
+/// What expired is due, and so in the hands of whoever leases at this moment. He looks at many, and
+/// since each is a suspect, takes one: all others are still to be settled.
+async fn settles_what_others_look_at<F: Fixture>(probe: &Probe<'_, F>, round: usize) {
+    const RECORDS: usize = 20;
+    let records: Vec<_> = (0..RECORDS)
+        .map(|n| event(format!("expired {round} {n}")))
+        .collect();
+    probe.insert(&records).await;
+    let leased = probe.lease(&events(), RECORDS, SHORT).await;
+    probe.same("records that are due", leased.len(), RECORDS);
+    probe.pass(SHORT * 2).await;
+    let endings = [Action::Done, retry_in(LONG), dead(), Action::Disown];
+    let settlements: Vec<_> = leased
+        .iter()
+        .zip(endings.iter().cycle())
+        .map(|(leased, ending)| Settlement::new(leased.lease.clone(), ending.clone()))
+        .collect();
+    let others = (0..2).map(|_| {
+        let calls = probe.calls();
+        async move {
+            let mut taken = Vec::new();
+            for _ in 0..3 {
+                taken.extend(calls.lease(&events(), RECORDS, LONG).await);
+                tokio::task::yield_now().await;
+            }
+            taken
+        }
+    });
+    let settling = async {
+        // The others first: a store that never waits would be done before they look.
+        tokio::task::yield_now().await;
+        probe.settle(&settlements).await
+    };
+    let (taken, answers) = tokio::join!(probe.all(others), settling);
+    let taken: HashSet<RecordId> = taken.iter().flatten().map(|one| one.lease.id).collect();
+    for (settlement, answer) in settlements.iter().zip(answers) {
+        let promised = match taken.contains(&settlement.lease.id) {
+            true => Settled::Stale,
+            false => Settled::Applied,
+        };
+        probe.same(
+            "settling what expired, while others lease",
+            answer,
+            promised,
+        );
+    }
 }
 
 /// What was disowned is forgotten: the next insert of its key is a new event.
