@@ -1,5 +1,7 @@
 //! What an error of the database means for the store.
 
+use std::error::Error as _;
+
 use crate::store::{OpenError, OpenErrorKind, StoreError};
 
 /// Two of all keys have the same hash, and both are there: the second can never be stored.
@@ -28,6 +30,12 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         )),
         _ => StoreError::unavailable(error),
     }
+}
+
+/// Whether somebody held a lock for longer than it was waited for.
+pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
+    let source = error.source().and_then(|error| error.downcast_ref());
+    source.and_then(code).as_deref() == Some("55P03")
 }
 
 /// The same when the store is opened.

@@ -33,6 +33,7 @@ use self::{
     calls::Calls,
     lease::Cursors,
     room::Room,
+    settle::HeldUp,
     statements::Statements,
     wake::{Bell, Ear},
 };
@@ -116,6 +117,7 @@ struct Shared {
     quarantine: i64,
     room: Room,
     cursors: Cursors,
+    held_up: HeldUp,
     bell: Bell,
     ear: Ear,
     dropped: Mutex<HashMap<Queue, u64>>,

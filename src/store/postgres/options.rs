@@ -14,6 +14,7 @@ use super::{
     lease::Cursors,
     migrate, probe,
     room::Room,
+    settle::HeldUp,
     statements::{self, Statements},
     wake::{self, Bell, Ear},
 };
@@ -79,7 +80,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How long a settlement waits for somebody else's lock on a record, and an open store for a
+    /// How long a settlement waits for somebody else's lock on a record before it is
+    /// [`Busy`](crate::store::Settled::Busy), while others are settled; and how long an open store waits for a
     /// connection of [its own pool](Self::open): 5 s by default, half of the default deadline for an answer. On
     /// [your pool](Self::with_pool), its own `acquire_timeout` counts for the latter.
     #[must_use]
@@ -204,6 +206,7 @@ impl PostgresOptions {
             quarantine: i64::try_from(self.quarantine).unwrap_or(i64::MAX),
             room: Room::new(self.capacity),
             cursors: Cursors::default(),
+            held_up: HeldUp::default(),
             bell: Bell::new(channel.clone(), self.notify),
             ear: Ear::new(channel, server),
             dropped: std::sync::Mutex::default(),
