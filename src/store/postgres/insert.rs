@@ -15,6 +15,9 @@ use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError, hash::KeyH
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
 
+/// The longest body: the server's values end at 1 GiB, parameters and log records with them.
+const MAX_BODY: usize = 256 * 1024 * 1024;
+
 /// Whoever is to be replaced and is held is tried again after these times: our own leases and
 /// settlements hold a row for a moment, and for those nobody shall be turned away. An open
 /// transaction of the user's holds it longer.
@@ -29,6 +32,9 @@ pub(super) async fn insert(
     }
     if records.iter().any(|record| record.meta.len() > MAX_META) {
         return Err(StoreError::rejected("the meta of a record is too long"));
+    }
+    if records.iter().any(|record| record.body.len() > MAX_BODY) {
+        return Err(StoreError::rejected("the body of a record is too long"));
     }
     let batch = Batch::new(records)?;
     let mut fates = vec![Fate::Fresh; batch.groups.len()];
