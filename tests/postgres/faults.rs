@@ -32,6 +32,18 @@ pub(crate) fn trials() -> Vec<Trial> {
             "a_synchronous_standby_that_is_required_must_be_there",
             standby,
         ),
+        trial(
+            "nothing_is_acknowledged_that_no_synchronous_standby_has",
+            real_standby,
+        ),
+        trial(
+            "calls_that_were_given_up_do_not_use_up_the_server",
+            given_up,
+        ),
+        trial(
+            "a_server_that_needs_a_vacuum_is_unavailable_and_rejects_nothing",
+            wraparound,
+        ),
         trial("an_exhausted_pool_is_unavailable_and_recovers", exhausted),
         trial(
             "a_restart_of_the_server_loses_nothing_and_needs_none_of_ours",

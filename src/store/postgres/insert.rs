@@ -7,6 +7,7 @@ use sqlx::{Row, query};
 use super::{
     Shared,
     batch::{Batch, Fate, Standing},
+    calls::Statement,
     db_error::{collision, store_error},
     rows,
 };
@@ -69,6 +70,13 @@ pub(super) async fn insert(
     Ok(batch.answers(&fates))
 }
 
+/// What is asked after a commit that a standby must have: the commit's own wait for it ends as well when it
+/// is cancelled, or when the server is told to have no synchronous standby any more.
+fn confirmation(shared: &Shared) -> Option<Statement<'_>> {
+    let confirm = || query(shared.statements.confirm.sql()).bind(shared.guard.patience);
+    shared.guard.standby.then(confirm)
+}
+
 /// Inserts what is new, and learns of the rest.
 async fn add(
     shared: &Shared,
@@ -95,7 +103,7 @@ async fn add(
     let capacity = shared.room.ask(order.len());
     let found = shared
         .calls
-        .rows(
+        .rows_then(
             query(shared.statements.insert.sql())
                 .bind(groups().map(|group| group.k).collect::<Vec<_>>())
                 .bind(
@@ -141,6 +149,7 @@ async fn add(
                 .bind(shared.guard.standby)
                 .bind(shared.guard.unsafe_fsync)
                 .bind(shared.guard.patience),
+            confirmation(shared),
         )
         .await?;
     let places: HashMap<KeyHash, usize> = todo
@@ -203,7 +212,7 @@ async fn replace(
     let groups = || todo.iter().map(|&index| &batch.groups[index]);
     let told = shared
         .calls
-        .rows(
+        .rows_then(
             query(shared.statements.upgrade.sql())
                 .bind(groups().map(|group| group.k).collect::<Vec<_>>())
                 .bind(
@@ -228,6 +237,7 @@ async fn replace(
                 .bind(shared.guard.standby)
                 .bind(shared.guard.unsafe_fsync)
                 .bind(shared.guard.patience),
+            confirmation(shared),
         )
         .await?;
     for row in &told {

@@ -90,8 +90,10 @@ impl PostgresOptions {
         self
     }
 
-    /// After how long a call is given up and its connection closed: 15 s by default, longer than any
-    /// caller waits, for servers that cannot be reached and do not say so.
+    /// After how long a call is given up: 15 s by default, longer than any caller waits, for servers that
+    /// cannot be reached and do not say so. Its connection is not used again, and closed when the server
+    /// answers after all: until then it counts against the pool as soon as there are more of these
+    /// than the pool has connections. So a process never has more than twice as many.
     #[must_use]
     pub fn with_call_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -138,9 +140,15 @@ impl PostgresOptions {
     /// Acknowledges only what a synchronous standby has on disk as well: without that, a failover to a
     /// standby loses what was acknowledged last, and brings back what was done.
     ///
-    /// The server must have `synchronous_standby_names`. Where that is empty, the store does not
-    /// open, and inserts are unavailable if it becomes so later. While no standby is connected the
-    /// server does not commit, and inserts are unavailable too.
+    /// The server must have `synchronous_standby_names`, and the role `pg_read_all_stats`. Where one is
+    /// missing, the store does not open, and inserts are unavailable if that is so later. While no standby
+    /// is connected the server does not commit, and inserts are unavailable too.
+    ///
+    /// A commit that waits for its standby also ends when the wait is cancelled, or when the names
+    /// are emptied: the server calls it a success. So after each commit the store looks whether a
+    /// synchronous standby has it, one more round trip, and answers only then. What it
+    /// cannot see: how many standbys you want to have it, where that is more than one; and whether the
+    /// standby that has it is the one that your failover chooses.
     #[must_use]
     pub fn require_sync_standby(mut self) -> Self {
         self.standby = true;
@@ -192,11 +200,7 @@ impl PostgresOptions {
             (true, None) => way.direct.then(|| (*pool.connect_options()).clone()),
         };
         Ok(PostgresStore(Arc::new(Shared {
-            calls: Calls {
-                pool,
-                way: way.way,
-                limit: self.limit,
-            },
+            calls: Calls::new(pool, way.way, self.limit),
             statements: Statements::new(&self.schema),
             guard: Guard {
                 standby: self.standby,

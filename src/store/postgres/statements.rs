@@ -32,6 +32,7 @@ pub(super) fn check_schema(name: &str) -> Result<(), OpenError> {
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) insert: Text,
+    pub(super) confirm: Text,
     pub(super) upgrade: Text,
     pub(super) lease: Text,
     pub(super) settle: Text,
@@ -71,6 +72,7 @@ impl Statements {
                 "SELECT * FROM SCHEMA.insert_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
                  $13, $14, $15, $16, $17)",
             ),
+            confirm: text("SELECT SCHEMA.confirm_1($1)"),
             upgrade: text(
                 "SELECT * FROM SCHEMA.upgrade_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             ),

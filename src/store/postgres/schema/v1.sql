@@ -98,10 +98,34 @@ BEGIN
         RAISE EXCEPTION 'the server has no synchronous standby (synchronous_standby_names is empty)'
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
+    IF standby AND NOT pg_has_role('pg_read_all_stats', 'USAGE') THEN
+        RAISE EXCEPTION 'without pg_read_all_stats, the role cannot see what a synchronous standby has'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     PERFORM set_config('lock_timeout', patience::text, true);
+END $$;
+
+-- Fails unless a synchronous standby has on disk what this server has: of one's own commit, which was
+-- answered, and of whatever one has seen of others'. A wait for the standby that was cancelled looks
+-- like a commit.
+CREATE FUNCTION SCHEMA.confirm_1(patience integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    end_ bigint := SCHEMA.clock_1() + patience;
+    here pg_lsn := pg_current_wal_flush_lsn();
+BEGIN
+    LOOP
+        EXIT WHEN EXISTS (
+            SELECT FROM pg_stat_get_wal_senders() w
+            WHERE w.sync_state IN ('sync', 'quorum') AND w.flush_lsn >= here);
+        IF SCHEMA.clock_1() >= end_ THEN
+            RAISE EXCEPTION 'no synchronous standby has what was committed'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.001);
+    END LOOP;
 END $$;
 
 -- What is known of hashed keys. Pinned to the indexes, as the functions below: on a table that was
@@ -271,12 +295,6 @@ BEGIN
         ord := r.n;
         RETURN NEXT;
     END LOOP;
-
-    -- A first copy may have been committed while nobody waited for the standby, because its wait was
-    -- cancelled: something of one's own to commit waits for all that came before.
-    IF standby THEN
-        PERFORM pg_logical_emit_message(true, 'tower-callback', '');
-    END IF;
 END $$;
 
 -- Forgets what was given up, in every table.
