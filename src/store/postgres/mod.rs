@@ -100,6 +100,11 @@ use super::{
 /// needs `ignore_startup_parameters = extra_float_digits`, or `extra_float_digits(None)` on the
 /// pool's options.
 ///
+/// # Counts
+///
+/// [`Counts::done`] ends at a million: a server counts that many in some tenths of a second, and
+/// remembered keys may be many more.
+///
 /// # Security
 ///
 /// Bodies and headers of callbacks are parameters of statements, never text: they do not appear in the
