@@ -151,7 +151,9 @@ impl PostgresStore {
 
     /// Lives in your own database, in the schema `tower_callback`, on your own pool.
     ///
-    /// The pool needs connections to spare: four or so for inserts and as many for workers. A call that
+    /// The pool needs connections to spare: four or so for inserts and as many for workers. By default
+    /// sqlx asks the server before each call whether the connection is good, which doubles the
+    /// round trips: `test_before_acquire(false)` on the pool is safe here. A call that
     /// does not get one within the pool's `acquire_timeout` is unavailable; sqlx's default of 30 s is longer
     /// than providers wait, and a few seconds are better.
     ///

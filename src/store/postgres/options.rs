@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -19,6 +19,9 @@ use super::{
     wake::{self, Bell, Ear},
 };
 use crate::store::{OpenError, OpenErrorKind};
+
+/// After how long without use a connection of our own pool is asked whether it is still good.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Options of a [`PostgresStore`], from [`PostgresStore::options`].
 #[derive(Clone)]
@@ -173,6 +176,16 @@ impl PostgresOptions {
         let pool = PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.patience)
+            // Asking before each call whether the connection is good would double the round trips.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             // A pooler does not know this setting, and nothing here is a float.
             .connect_lazy_with(server.extra_float_digits(None));
         self.with_pool(pool).await
