@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgPoolOptions};
 use tower_callback::store::{
     Action, Inbox, Inserted, NewRecord, OpenErrorKind, PostgresStore, Queue, Retention, Settled,
     State, Store, StoreError, StoreErrorKind,
@@ -11,7 +11,7 @@ use tower_callback::store::{
 
 use crate::{
     servers::{
-        postgres::{Postgres, Stop, url},
+        postgres::{Postgres, Stop, options, url},
         proxy::{Proxy, Way},
     },
     support::{MINUTE, Place, events, number, put, record, run, settlement},
@@ -250,6 +250,8 @@ async fn given_up() {
     PostgresStore::open(&url).await.unwrap();
     let mut conn = server.options("postgres").connect().await.unwrap();
     let store = options.open(&url).await.unwrap();
+    // The name of its queue is known, for which others would wait.
+    put(&store, &record("before")).await;
     set(&mut conn, "synchronous_standby_names", "absent").await;
     for n in 0..10 {
         unavailable(store.insert(&[record(&format!("task {n}"))]).await);
@@ -383,13 +385,15 @@ async fn stalled() {
 async fn cut() {
     let place = Place::new().await;
     let proxy = Proxy::to(place.server.address());
-    let options = PostgresStore::options()
-        .with_patience(Duration::from_secs(5))
-        .without_notifications();
-    let store = options
-        .open(&url(proxy.address(), &place.database))
-        .await
-        .unwrap();
+    // One connection, so that what was prepared is prepared where the cut is; and nothing is asked of
+    // it before a call.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .connect_lazy_with(options(proxy.address(), &place.database));
+    let chosen = PostgresStore::options().without_notifications();
+    let store = chosen.with_pool(pool).await.unwrap();
     let requests = [0, 1, 6, 7, 30, 100, 200, 400].map(|bytes| (Way::Request, bytes));
     let answers = [0, 1, 6, 7, 12, 30, 100].map(|bytes| (Way::Answer, bytes));
     let mut failed = [0; 6];
