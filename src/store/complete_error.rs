@@ -16,6 +16,9 @@ pub struct CompleteError {
 #[non_exhaustive]
 pub enum CompleteErrorKind {
     /// The lease is not ours any more: it expired and somebody else has the record, or it is settled.
+    ///
+    /// Also what a second completion is told of an event that was replaced by a better one while it was
+    /// handled: only the completion of a record that is done is remembered. The first one counts.
     Lost,
     /// This very lease was completed before, in a transaction that was committed: what is repeated
     /// now is done already. A lease that was settled without one is lost.

@@ -48,6 +48,11 @@ impl Outbox {
         }
     }
 
+    /// Behind all others.
+    fn put_last(&self, settlements: impl Iterator<Item = Settlement>) {
+        self.lock().extend(settlements);
+    }
+
     fn take(&self, max: usize) -> Vec<Settlement> {
         let mut waiting = self.lock();
         let count = waiting.len().min(max);
@@ -72,6 +77,8 @@ impl Run<'_> {
         let ttl = self.endpoint.settings.lease_ttl;
         // At least a few times before a lease ends, also at a shutdown.
         let mut trouble = Trouble::new(ttl / 6);
+        // New ends wait behind a pause, so one for records that somebody holds is short.
+        let mut held_up = Trouble::new((ttl / 6).min(Duration::from_secs(1)));
         let mut max = BATCH;
         loop {
             self.collect().await;
@@ -83,6 +90,7 @@ impl Run<'_> {
             if batch.is_empty() {
                 continue;
             }
+            let sent = batch.len();
             let settled = call(
                 &self.endpoint.clock,
                 ttl,
@@ -92,7 +100,17 @@ impl Run<'_> {
             let undecided = match settled {
                 Ok(answers) if answers.len() == batch.len() => {
                     max = BATCH;
-                    self.answered(batch, answers)
+                    trouble.is_over();
+                    let busy = self.answered(batch, answers);
+                    if busy.len() < sent {
+                        held_up.is_over();
+                    }
+                    let all = busy.len() == sent;
+                    self.outbox.put_last(busy.into_iter());
+                    if all {
+                        self.endpoint.clock.sleep(held_up.pause()).await;
+                    }
+                    continue;
                 }
                 Ok(_) => {
                     self.tell_unsettled(&mut trouble, &Failed::new("an answer is missing"));
@@ -114,9 +132,7 @@ impl Run<'_> {
                     batch
                 }
             };
-            if undecided.is_empty() {
-                trouble.is_over();
-            } else {
+            if !undecided.is_empty() {
                 self.outbox.put_back(undecided.into_iter());
                 self.endpoint.clock.sleep(trouble.pause()).await;
             }

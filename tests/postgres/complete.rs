@@ -34,6 +34,14 @@ pub(crate) fn trials() -> Vec<Trial> {
             open,
         ),
         trial(
+            "a_second_completion_of_an_event_that_was_replaced_is_lost",
+            replaced_twice,
+        ),
+        trial(
+            "a_record_that_is_held_for_ever_keeps_no_other_from_being_settled",
+            held_for_ever,
+        ),
+        trial(
             "a_settlement_waits_for_the_transaction_that_holds_its_record",
             waits,
         ),
@@ -194,6 +202,56 @@ async fn replaced() {
     );
     let found = store.find(&events(), b"task").await.unwrap().unwrap();
     assert_eq!(found.settled_by, Some(next.lease.token));
+}
+
+/// As documented: nothing is remembered of it, and the first one counts.
+async fn replaced_twice() {
+    let place = Place::new().await;
+    let (store, mut conn) = (place.open().await, user(&place).await);
+    put(&store, &record("task")).await;
+    let failure = lease(&store, MINUTE).await.lease;
+    put(&store, &record("task").with_rank(1)).await;
+    let mut tx = conn.begin().await.unwrap();
+    store.complete(&mut tx, &failure).await.unwrap();
+    tx.commit().await.unwrap();
+    let kind = refused(&store, &mut conn, &failure).await;
+    assert_eq!(kind, CompleteErrorKind::Lost);
+    let found = store.find(&events(), b"task").await.unwrap().unwrap();
+    assert_eq!(found.settled_by, Some(failure.token));
+}
+
+/// The handler's machine is gone without a word, and the server knows nothing of it.
+async fn held_for_ever() {
+    let place = Place::new().await;
+    let patience = std::time::Duration::from_millis(400);
+    let options = PostgresStore::options().with_patience(patience);
+    let (store, mut conn) = (place.open_with(options).await, user(&place).await);
+    for n in 0..30 {
+        put(&store, &record(&format!("task {n}"))).await;
+    }
+    let leased = store.lease(&events(), 30, MINUTE).await.unwrap();
+    let mut tx = conn.begin().await.unwrap();
+    store.complete(&mut tx, &leased[11].lease).await.unwrap();
+    let done: Vec<_> = leased
+        .iter()
+        .map(|leased| crate::support::settlement(&leased.lease, Action::Done))
+        .collect();
+    for (from, to) in [(0, 20), (10, 30)] {
+        let settled = store.settle(&done[from..to]).await.unwrap();
+        for (n, settled) in (from..to).zip(settled) {
+            let promised = if n == 11 {
+                Settled::Busy
+            } else {
+                Settled::Applied
+            };
+            assert_eq!(settled, promised, "{n}");
+        }
+    }
+    tx.rollback().await.unwrap();
+    assert_eq!(
+        store.settle(&done[..20]).await.unwrap(),
+        [Settled::Applied; 20]
+    );
 }
 
 async fn open() {

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgPoolOptions};
 use tower_callback::store::{
-    Action, Inbox, Inserted, OpenErrorKind, PostgresStore, Retention, Settled, State, Store,
-    StoreError, StoreErrorKind,
+    Action, Inbox, Inserted, NewRecord, OpenErrorKind, PostgresStore, Queue, Retention, Settled,
+    State, Store, StoreError, StoreErrorKind,
 };
 
 use crate::{
     servers::{
-        postgres::{Postgres, Stop, url},
+        postgres::{Postgres, Stop, options, url},
         proxy::{Proxy, Way},
     },
     support::{MINUTE, Place, events, number, put, record, run, settlement},
@@ -31,6 +31,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(
             "a_synchronous_standby_that_is_required_must_be_there",
             standby,
+        ),
+        trial(
+            "nothing_is_acknowledged_that_no_synchronous_standby_has",
+            real_standby,
+        ),
+        trial(
+            "calls_that_were_given_up_do_not_use_up_the_server",
+            given_up,
+        ),
+        trial(
+            "a_server_that_needs_a_vacuum_is_unavailable_and_rejects_nothing",
+            wraparound,
         ),
         trial("an_exhausted_pool_is_unavailable_and_recovers", exhausted),
         trial(
@@ -177,6 +189,103 @@ async fn standby() {
     put(&plain, &record("late")).await;
 }
 
+/// Its wait for the standby is over when there shall be none any more, and the server says "committed".
+async fn real_standby() {
+    let server = Postgres::start(&[]);
+    let url = server.url("postgres");
+    PostgresStore::open(&url).await.unwrap();
+    let standby = server.standby();
+    let mut conn = server.options("postgres").connect().await.unwrap();
+    set(&mut conn, "synchronous_standby_names", "*").await;
+    let required = |limit| {
+        PostgresStore::options()
+            .require_sync_standby()
+            .with_patience(Duration::from_millis(500))
+            .with_call_timeout(limit)
+            .without_notifications()
+    };
+    let minute = required(MINUTE).open(&url).await.unwrap();
+    let first = [record("first")];
+    assert_eq!(at_last(|| minute.insert(&first)).await, [Inserted::Fresh]);
+
+    standby.stop(Stop::Fast);
+    let short = required(Duration::from_millis(700));
+    let short = short.open(&url).await.unwrap();
+    let second = record("second");
+    unavailable(short.insert(std::slice::from_ref(&second)).await);
+    let third = [record("third")];
+    // Nothing is written for what is known, so that nothing waits.
+    unavailable(minute.insert(&[record("first").with_rank(1)]).await);
+    let hanging = tokio::spawn({
+        let (store, third) = (minute.clone(), third.clone());
+        async move { store.insert(&third).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while number(&mut conn, waiting).await < 2 {
+        assert!(!hanging.is_finished(), "it did not wait");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    set(&mut conn, "synchronous_standby_names", "").await;
+    unavailable(hanging.await.unwrap());
+    // It is visible, and no better for that.
+    unavailable(minute.insert(&third).await);
+    set(&mut conn, "synchronous_standby_names", "*").await;
+    unavailable(short.insert(&third).await);
+    unavailable(short.insert(&[record("third")]).await);
+    standby.run();
+    assert_eq!(at_last(|| minute.insert(&third)).await, [Inserted::Fresh]);
+    let answer = at_last(|| minute.insert(std::slice::from_ref(&second))).await;
+    assert_eq!(answer, [Inserted::Fresh]);
+}
+
+/// A session that waits for a standby does not notice that nobody waits for it.
+async fn given_up() {
+    let server = Postgres::start(&[]);
+    let options = PostgresStore::options()
+        .with_connections(2)
+        .with_patience(Duration::from_millis(300))
+        .with_call_timeout(Duration::from_secs(1))
+        .without_notifications();
+    let url = server.url("postgres");
+    PostgresStore::open(&url).await.unwrap();
+    let mut conn = server.options("postgres").connect().await.unwrap();
+    let store = options.open(&url).await.unwrap();
+    // The name of its queue is known, for which others would wait.
+    put(&store, &record("before")).await;
+    set(&mut conn, "synchronous_standby_names", "absent").await;
+    for n in 0..10 {
+        unavailable(store.insert(&[record(&format!("task {n}"))]).await);
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let sessions = number(&mut conn, waiting).await;
+    assert!((1..=4).contains(&sessions), "{sessions} sessions wait");
+    set(&mut conn, "synchronous_standby_names", "").await;
+    let again = [record("again")];
+    assert_eq!(at_last(|| store.insert(&again)).await, [Inserted::Fresh]);
+}
+
+/// SQLSTATE 54000 is of a class of limits that values exceed.
+async fn wraparound() {
+    let place = Place::new().await;
+    let store = place.open().await;
+    let mut conn = place.connect().await;
+    run(
+        &mut conn,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'not accepting commands' USING ERRCODE = '54000'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON tower_callback.seen
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    unavailable(store.insert(&[record("task")]).await);
+    run(&mut conn, "DROP FUNCTION refuse CASCADE").await;
+    put(&store, &record("task")).await;
+    // What no server ever takes is told from that.
+    let nul = NewRecord::new(Queue::events("a\0b"), "task", "{}");
+    let error = store.insert(&[nul]).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Rejected);
+}
+
 async fn exhausted() {
     let place = Place::new().await;
     let pool = place.pool(2).await;
@@ -276,16 +385,21 @@ async fn stalled() {
 async fn cut() {
     let place = Place::new().await;
     let proxy = Proxy::to(place.server.address());
-    let options = PostgresStore::options()
-        .with_patience(Duration::from_secs(5))
-        .without_notifications();
-    let store = options
-        .open(&url(proxy.address(), &place.database))
-        .await
-        .unwrap();
+    // One connection, so that what was prepared is prepared where the cut is; and nothing is asked of
+    // it before a call.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .connect_lazy_with(options(proxy.address(), &place.database));
+    let chosen = PostgresStore::options().without_notifications();
+    let store = chosen.with_pool(pool).await.unwrap();
     let requests = [0, 1, 6, 7, 30, 100, 200, 400].map(|bytes| (Way::Request, bytes));
     let answers = [0, 1, 6, 7, 12, 30, 100].map(|bytes| (Way::Answer, bytes));
     let mut failed = [0; 6];
+    // Of these, nobody learned that they were committed.
+    let mut committed = 0;
+    let straight = place.open().await;
     for (n, (way, bytes)) in requests.into_iter().chain(answers).enumerate() {
         let case = format!("{way:?} {bytes}");
         let key = format!("task {n}");
@@ -294,12 +408,17 @@ async fn cut() {
             proxy.pass();
             let queue = events();
             at_last(|| store.find(&queue, b"task")).await;
+            let other = [NewRecord::new(Queue::events("warm"), key.clone(), "{}")];
+            at_last(|| store.insert(&other)).await;
             proxy.cut_after(way, bytes);
         };
 
         let first = [record(&key)];
         warm().await;
-        failed[0] += usize::from(store.insert(&first).await.is_err());
+        let lost = store.insert(&first).await.is_err();
+        failed[0] += usize::from(lost);
+        let found = straight.find(&events(), key.as_bytes()).await.unwrap();
+        committed += usize::from(lost && found.is_some());
         proxy.pass();
         let answer = at_last(|| store.insert(&first)).await;
         assert_eq!(answer, [Inserted::Fresh], "{case}");
@@ -361,6 +480,7 @@ async fn cut() {
             "{case}"
         );
     }
+    assert!(committed > 0, "no answer of a commit was lost");
     assert!(
         failed.iter().all(|failed| *failed > 2),
         "the cuts did not hit: {failed:?}"

@@ -6,6 +6,7 @@ mod complete;
 mod faults;
 mod migrations;
 mod plans;
+mod races;
 mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         complete::trials(),
         faults::trials(),
         plans::trials(),
+        races::trials(),
         wake::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

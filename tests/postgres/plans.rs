@@ -2,10 +2,13 @@
 
 use libtest_mimic::Trial;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query};
-use tower_callback::store::Store;
+use tower_callback::store::{
+    Action, Retention, Store,
+    inspect::{Inspect, Requeued},
+};
 
 use crate::{
-    support::{MINUTE, Place, events, put, record, run},
+    support::{MINUTE, Place, events, lease, put, record, run, settle as settle_one},
     trial,
 };
 
@@ -18,6 +21,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(
             "calls_use_the_indexes_though_they_were_planned_over_empty_tables",
             planned_when_empty,
+        ),
+        trial(
+            "operators_find_records_by_id_without_reading_all_keys",
+            by_id,
         ),
     ]
 }
@@ -39,11 +46,13 @@ async fn backlog(conn: &mut PgConnection, records: usize, due: i64) {
                 SELECT nextval('tower_callback.record_seq') seq, q.id queue
                 FROM generate_series(1, {records}), tower_callback.queue q),
              s AS (INSERT INTO tower_callback.seen (seq, digest, queue, rank, k, id)
-                SELECT seq, 0, queue, 0, decode(md5(seq::text), 'hex'), '' FROM n),
-             p AS (INSERT INTO tower_callback.payload SELECT seq, '', '', '' FROM n)
+                SELECT seq, 0, queue, 0, decode(md5(seq::text), 'hex'), decode(md5(seq::text), 'hex')
+                FROM n),
+             p AS (INSERT INTO tower_callback.payload
+                SELECT seq, '', '', '', decode(md5(seq::text), 'hex') FROM n)
              INSERT INTO tower_callback.inbox (seq, born, due, queue, rank, state, k, id)
              SELECT seq, 0, tower_callback.clock_1() + {due}, queue, 0, 0,
-                decode(md5(seq::text), 'hex'), '' FROM n"
+                decode(md5(seq::text), 'hex'), decode(md5(seq::text), 'hex') FROM n"
         ),
     )
     .await;
@@ -128,6 +137,53 @@ async fn planned_when_empty() {
     assert!(settled < 400, "{settled} pages to settle 5");
     let known = pages(&mut conn, known).await;
     assert!(known < 400, "{known} pages to find 5 keys");
+}
+
+async fn by_id() {
+    let place = Place::new().await;
+    let store = place.open().await;
+    let mut conn = place.connect().await;
+    let bare = record("bare");
+    put(&store, &bare).await;
+    let leased = lease(&store, MINUTE).await;
+    settle_one(&store, &leased.lease, Action::Done).await;
+    let nothing = Retention::default().with_bodies(std::time::Duration::ZERO);
+    store.purge(&nothing).await.unwrap();
+    leave_alone(&mut conn).await;
+    backlog(&mut conn, 100_000, 3_600_000).await;
+    run(
+        &mut conn,
+        "WITH gone AS (DELETE FROM tower_callback.inbox
+            WHERE seq % 2 = 0 AND seq < 80000 RETURNING *)
+         INSERT INTO tower_callback.settled
+            (seq, at, born, queue, attempt, expiries, state, kept, k)
+         SELECT seq, 0, 0, queue, 1, 0, 3 + seq % 4 / 2, true, k FROM gone",
+    )
+    .await;
+    let ids = "(SELECT array_agg(id) FROM (SELECT id FROM tower_callback.seen
+        WHERE seq BETWEEN 50000 AND 50004) x)";
+    let unknown = "ARRAY[decode(md5('nobody'), 'hex')]";
+    for ids in [ids, unknown] {
+        let known = format!("SELECT array_length({ids}, 1)::bigint");
+        let baseline = pages(&mut conn, &known).await;
+        for name in ["by_id_1", "requeue_1", "delete_1"] {
+            let rest = match name {
+                "by_id_1" => "",
+                _ => ", false, false, 5000",
+            };
+            let call = format!(
+                "SELECT * FROM tower_callback.{name}('music-video', 'events', {ids}{rest})"
+            );
+            let touched = pages_once(&mut conn, &call).await.saturating_sub(baseline);
+            assert!(touched < 700, "{touched} pages for {name}");
+        }
+    }
+    // What has no body any more is found all the same.
+    let found = store.look(&events(), bare.id).await.unwrap().unwrap();
+    assert_eq!(found.summary.id, bare.id);
+    assert!(found.body.is_none());
+    let told = store.requeue(&events(), &[bare.id]).await.unwrap();
+    assert_eq!(told, [Requeued::Gone]);
 }
 
 /// Settles these as done.

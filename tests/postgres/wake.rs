@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("an_insert_wakes_who_waits_elsewhere_for_that_queue", wakes),
         trial("a_listener_that_lost_its_connection_connects_again", again),
+        trial("one_who_is_not_polled_keeps_nobody_from_hearing", parked),
         trial("without_notifications_nothing_listens", silent),
         trial_that_needs(
             "behind_a_pooler_a_listener_is_named",
@@ -30,9 +31,8 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, future).await.expect("in time")
 }
 
-/// Listens: the first time, and when it is connected, something may have come before.
+/// Listens: when it is connected, something may have come before.
 async fn begin(store: &PostgresStore) {
-    soon(store.changed(&events())).await;
     soon(store.changed(&events())).await;
 }
 
@@ -44,10 +44,8 @@ async fn wakes() {
     let (here, there) = (place.open().await, place.open().await);
     let other = Queue::events("other");
     // Whoever begins to listen knows nothing of what was before.
-    for _ in 0..2 {
-        soon(here.changed(&events())).await;
-        soon(here.changed(&other)).await;
-    }
+    soon(here.changed(&events())).await;
+    soon(here.changed(&other)).await;
     for round in 0..3 {
         let queue = events();
         let mut other_changed = Box::pin(here.changed(&other));
@@ -93,6 +91,30 @@ async fn again() {
         async { put(&there, &record("task")).await },
         soon(here.changed(&queue))
     );
+}
+
+/// A worker that handles something looks at nothing else.
+async fn parked() {
+    let place = Place::new().await;
+    let (here, there) = (place.open().await, place.open().await);
+    let other = Queue::events("other");
+    begin(&here).await;
+    soon(here.changed(&other)).await;
+    let mut parked = Box::pin(here.changed(&other));
+    tokio::select! {
+        biased;
+        () = &mut parked => panic!("nothing came for it"),
+        () = tokio::task::yield_now() => {}
+    }
+    let queue = events();
+    let (_, ()) = tokio::join!(
+        async { put(&there, &record("task")).await },
+        soon(here.changed(&queue))
+    );
+    // Nor is it told of what came meanwhile any later.
+    let mine = tower_callback::store::NewRecord::new(other.clone(), "task", "{}");
+    put(&there, &mine).await;
+    soon(parked).await;
 }
 
 async fn silent() {

@@ -102,9 +102,44 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
+        Self::start_in(binaries, user, directory, settings)
+    }
+
+    /// One that streams from this one.
+    pub fn standby(&self) -> Self {
+        let directory = self.user.directory();
+        let made = self
+            .user
+            .command(self.binaries.join("pg_basebackup"))
+            .args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-X", "stream"])
+            .args([
+                "--checkpoint=fast",
+                "--no-sync",
+                "-p",
+                &self.port.to_string(),
+            ])
+            .arg("-D")
+            .arg(directory.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Self::start_in(self.binaries.clone(), self.user, directory, &[])
+    }
+
+    fn start_in(
+        binaries: PathBuf,
+        user: User,
+        directory: TempDir,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let log = directory.path().join("log");
         fs::write(&log, "").unwrap();
         user.give(&log);
+        let data = directory.path().join("data");
         let port = free_port();
         let set = |name: &str, value: &str| ["-c".to_owned(), format!("{name}={value}")];
         let mut args = vec!["-D".to_owned(), data.to_str().unwrap().to_owned()];

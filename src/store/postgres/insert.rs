@@ -7,6 +7,7 @@ use sqlx::{Row, query};
 use super::{
     Shared,
     batch::{Batch, Fate, Standing},
+    calls::Statement,
     db_error::{collision, store_error},
     rows,
 };
@@ -14,6 +15,9 @@ use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError, hash::KeyH
 
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
+
+/// The longest body: the server's values end at 1 GiB, parameters and log records with them.
+const MAX_BODY: usize = 256 * 1024 * 1024;
 
 /// Whoever is to be replaced and is held is tried again after these times: our own leases and
 /// settlements hold a row for a moment, and for those nobody shall be turned away. An open
@@ -29,6 +33,9 @@ pub(super) async fn insert(
     }
     if records.iter().any(|record| record.meta.len() > MAX_META) {
         return Err(StoreError::rejected("the meta of a record is too long"));
+    }
+    if records.iter().any(|record| record.body.len() > MAX_BODY) {
+        return Err(StoreError::rejected("the body of a record is too long"));
     }
     let batch = Batch::new(records)?;
     let mut fates = vec![Fate::Fresh; batch.groups.len()];
@@ -63,6 +70,13 @@ pub(super) async fn insert(
     Ok(batch.answers(&fates))
 }
 
+/// What is asked after a commit that a standby must have: the commit's own wait for it ends as well when it
+/// is cancelled, or when the server is told to have no synchronous standby any more.
+fn confirmation(shared: &Shared) -> Option<Statement<'_>> {
+    let confirm = || query(shared.statements.confirm.sql()).bind(shared.guard.patience);
+    shared.guard.standby.then(confirm)
+}
+
 /// Inserts what is new, and learns of the rest.
 async fn add(
     shared: &Shared,
@@ -89,7 +103,7 @@ async fn add(
     let capacity = shared.room.ask(order.len());
     let found = shared
         .calls
-        .rows(
+        .rows_then(
             query(shared.statements.insert.sql())
                 .bind(groups().map(|group| group.k).collect::<Vec<_>>())
                 .bind(
@@ -135,6 +149,7 @@ async fn add(
                 .bind(shared.guard.standby)
                 .bind(shared.guard.unsafe_fsync)
                 .bind(shared.guard.patience),
+            confirmation(shared),
         )
         .await?;
     let places: HashMap<KeyHash, usize> = todo
@@ -197,7 +212,7 @@ async fn replace(
     let groups = || todo.iter().map(|&index| &batch.groups[index]);
     let told = shared
         .calls
-        .rows(
+        .rows_then(
             query(shared.statements.upgrade.sql())
                 .bind(groups().map(|group| group.k).collect::<Vec<_>>())
                 .bind(
@@ -222,6 +237,7 @@ async fn replace(
                 .bind(shared.guard.standby)
                 .bind(shared.guard.unsafe_fsync)
                 .bind(shared.guard.patience),
+            confirmation(shared),
         )
         .await?;
     for row in &told {

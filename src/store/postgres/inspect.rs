@@ -10,13 +10,17 @@ use crate::store::{
     inspect::{Counts, Cursor, Deleted, FailedAttempt, Listing, Page, Record, Requeued, Summary},
 };
 
+/// So many done records are counted: what is remembered for weeks is more than can be counted at each look.
+const MOST_DONE: i64 = 1_000_000;
+
 pub(super) async fn counts(shared: &Shared, queue: &Queue) -> Result<Counts, StoreError> {
     let found = shared
         .calls
         .rows(
             query(shared.statements.counts.sql())
                 .bind(queue.endpoint())
-                .bind(queue.kind().as_str()),
+                .bind(queue.kind().as_str())
+                .bind(MOST_DONE),
         )
         .await?;
     let mut counts = Counts {

@@ -110,3 +110,6 @@ async fn execute(conn: &mut PgConnection, sql: String) -> Result<(), OpenError> 
         .map_err(open_error)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,7 @@ use self::{
     calls::Calls,
     lease::Cursors,
     room::Room,
+    settle::HeldUp,
     statements::Statements,
     wake::{Bell, Ear},
 };
@@ -99,6 +100,11 @@ use super::{
 /// needs `ignore_startup_parameters = extra_float_digits`, or `extra_float_digits(None)` on the
 /// pool's options.
 ///
+/// # Counts
+///
+/// [`Counts::done`] ends at a million: a server counts that many in some tenths of a second, and
+/// remembered keys may be many more.
+///
 /// # Security
 ///
 /// Bodies and headers of callbacks are parameters of statements, never text: they do not appear in the
@@ -116,6 +122,7 @@ struct Shared {
     quarantine: i64,
     room: Room,
     cursors: Cursors,
+    held_up: HeldUp,
     bell: Bell,
     ear: Ear,
     dropped: Mutex<HashMap<Queue, u64>>,
@@ -144,7 +151,9 @@ impl PostgresStore {
 
     /// Lives in your own database, in the schema `tower_callback`, on your own pool.
     ///
-    /// The pool needs connections to spare: four or so for inserts and as many for workers. A call that
+    /// The pool needs connections to spare: four or so for inserts and as many for workers. By default
+    /// sqlx asks the server before each call whether the connection is good, which doubles the
+    /// round trips: `test_before_acquire(false)` on the pool is safe here. A call that
     /// does not get one within the pool's `acquire_timeout` is unavailable; sqlx's default of 30 s is longer
     /// than providers wait, and a few seconds are better.
     ///

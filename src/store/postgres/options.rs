@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -14,10 +14,14 @@ use super::{
     lease::Cursors,
     migrate, probe,
     room::Room,
+    settle::HeldUp,
     statements::{self, Statements},
     wake::{self, Bell, Ear},
 };
 use crate::store::{OpenError, OpenErrorKind};
+
+/// After how long without use a connection of our own pool is asked whether it is still good.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Options of a [`PostgresStore`], from [`PostgresStore::options`].
 #[derive(Clone)]
@@ -79,7 +83,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How long a settlement waits for somebody else's lock on a record, and an open store for a
+    /// How long a settlement waits for somebody else's lock on a record before it is
+    /// [`Busy`](crate::store::Settled::Busy), while others are settled; and how long an open store waits for a
     /// connection of [its own pool](Self::open): 5 s by default, half of the default deadline for an answer. On
     /// [your pool](Self::with_pool), its own `acquire_timeout` counts for the latter.
     #[must_use]
@@ -88,8 +93,10 @@ impl PostgresOptions {
         self
     }
 
-    /// After how long a call is given up and its connection closed: 15 s by default, longer than any
-    /// caller waits, for servers that cannot be reached and do not say so.
+    /// After how long a call is given up: 15 s by default, longer than any caller waits, for servers that
+    /// cannot be reached and do not say so. Its connection is not used again, and closed when the server
+    /// answers after all: until then it counts against the pool as soon as there are more of these
+    /// than the pool has connections. So a process never has more than twice as many.
     #[must_use]
     pub fn with_call_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -136,9 +143,15 @@ impl PostgresOptions {
     /// Acknowledges only what a synchronous standby has on disk as well: without that, a failover to a
     /// standby loses what was acknowledged last, and brings back what was done.
     ///
-    /// The server must have `synchronous_standby_names`. Where that is empty, the store does not
-    /// open, and inserts are unavailable if it becomes so later. While no standby is connected the
-    /// server does not commit, and inserts are unavailable too.
+    /// The server must have `synchronous_standby_names`, and the role `pg_read_all_stats`. Where one is
+    /// missing, the store does not open, and inserts are unavailable if that is so later. While no standby
+    /// is connected the server does not commit, and inserts are unavailable too.
+    ///
+    /// A commit that waits for its standby also ends when the wait is cancelled, or when the names
+    /// are emptied: the server calls it a success. So after each commit the store looks whether a
+    /// synchronous standby has it, one more round trip, and answers only then. What it
+    /// cannot see: how many standbys you want to have it, where that is more than one; and whether the
+    /// standby that has it is the one that your failover chooses.
     #[must_use]
     pub fn require_sync_standby(mut self) -> Self {
         self.standby = true;
@@ -163,6 +176,16 @@ impl PostgresOptions {
         let pool = PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.patience)
+            // Asking before each call whether the connection is good would double the round trips.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             // A pooler does not know this setting, and nothing here is a float.
             .connect_lazy_with(server.extra_float_digits(None));
         self.with_pool(pool).await
@@ -190,11 +213,7 @@ impl PostgresOptions {
             (true, None) => way.direct.then(|| (*pool.connect_options()).clone()),
         };
         Ok(PostgresStore(Arc::new(Shared {
-            calls: Calls {
-                pool,
-                way: way.way,
-                limit: self.limit,
-            },
+            calls: Calls::new(pool, way.way, self.limit),
             statements: Statements::new(&self.schema),
             guard: Guard {
                 standby: self.standby,
@@ -204,6 +223,7 @@ impl PostgresOptions {
             quarantine: i64::try_from(self.quarantine).unwrap_or(i64::MAX),
             room: Room::new(self.capacity),
             cursors: Cursors::default(),
+            held_up: HeldUp::default(),
             bell: Bell::new(channel.clone(), self.notify),
             ear: Ear::new(channel, server),
             dropped: std::sync::Mutex::default(),

@@ -1,10 +1,18 @@
 //! Settling.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sqlx::{Row, query};
 
-use super::{Shared, db_error::store_error, rows};
+use super::{
+    Shared,
+    db_error::{is_lock_timeout, store_error},
+    rows,
+};
 use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError};
 
 /// What the server is told of one lease: the first settlement that ends it, or the last extension.
@@ -37,6 +45,10 @@ impl Order {
             error: error.map(|error| rows::text(error)),
         }
     }
+
+    fn token(&self) -> LeaseToken {
+        rows::token(self.seq, self.random)
+    }
 }
 
 /// What the server answers for one lease.
@@ -65,10 +77,94 @@ pub(super) async fn settle(
             orders.insert(lease.token, Order::new(lease.token, action));
         }
     }
-    // Rows are waited for in this order.
     let mut orders: Vec<Order> = orders.into_values().collect();
+    // Rows are waited for in this order.
     orders.sort_by_key(|order| (order.seq, order.random));
+    Ok(tell(settlements, &ask_by_parts(shared, orders).await?))
+}
 
+/// Records that somebody else was seen to hold for longer than is waited: they are settled apart from
+/// others, which would wait for them each time.
+#[derive(Debug, Default)]
+pub(super) struct HeldUp(Mutex<HashSet<LeaseToken>>);
+
+impl HeldUp {
+    /// So many are remembered, or else none: it only costs time.
+    const MOST: usize = 10_000;
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<LeaseToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, token: LeaseToken) {
+        let mut tokens = self.lock();
+        if tokens.len() >= Self::MOST {
+            tokens.clear();
+        }
+        tokens.insert(token);
+    }
+}
+
+/// Waits for locks, and where that takes too long, once more by halves: one record that is held by a
+/// transaction without an end keeps no other from being settled. It alone is busy.
+async fn ask_by_parts(
+    shared: &Shared,
+    orders: Vec<Order>,
+) -> Result<HashMap<LeaseToken, Answer>, StoreError> {
+    let patience = shared.guard.patience;
+    let (held_up, free): (Vec<_>, Vec<_>) = {
+        let tokens = shared.held_up.lock();
+        let orders = orders.into_iter();
+        orders.partition(|order| tokens.contains(&order.token()))
+    };
+    let mut parts = vec![(held_up, false), (free, true)];
+    let mut answers = HashMap::new();
+    let mut in_haste_from: Option<Instant> = None;
+    while let Some((mut orders, first)) = parts.pop() {
+        if orders.is_empty() {
+            continue;
+        }
+        let in_haste = in_haste_from.is_some_and(|from| Instant::now() >= from);
+        // A lock of our own statements' lasts for a moment: what was waited for in vain once is worth
+        // little more.
+        let wait = match (first, in_haste) {
+            (true, _) => patience,
+            (false, false) => (patience / 20).max(1),
+            (false, true) => patience.min(10),
+        };
+        match ask(shared, &orders, wait).await {
+            Ok(told) => {
+                let mut tokens = shared.held_up.lock();
+                for order in &orders {
+                    tokens.remove(&order.token());
+                }
+                answers.extend(told);
+            }
+            Err(error) if is_lock_timeout(&error) => {
+                in_haste_from
+                    .get_or_insert_with(|| Instant::now() + rows::duration(patience.into()));
+                match &orders[..] {
+                    [alone] => {
+                        shared.held_up.add(alone.token());
+                        answers.insert(alone.token(), Answer::Held);
+                    }
+                    _ => {
+                        let half = orders.split_off(orders.len() / 2);
+                        parts.extend([(half, false), (orders, false)]);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
+}
+
+async fn ask(
+    shared: &Shared,
+    orders: &[Order],
+    wait: i32,
+) -> Result<HashMap<LeaseToken, Answer>, StoreError> {
     let told = shared
         .calls
         .rows(
@@ -85,7 +181,7 @@ pub(super) async fn settle(
                 )
                 .bind(shared.guard.standby)
                 .bind(shared.guard.unsafe_fsync)
-                .bind(shared.guard.patience),
+                .bind(wait),
         )
         .await?;
     let mut answers: HashMap<LeaseToken, Answer> = HashMap::with_capacity(told.len());
@@ -103,9 +199,9 @@ pub(super) async fn settle(
             // It waits for whoever holds a row, so nobody does.
             _ => return Err(StoreError::unavailable("a settlement was passed over")),
         };
-        answers.insert(rows::token(order.seq, order.random), answer);
+        answers.insert(order.token(), answer);
     }
-    Ok(tell(settlements, &answers))
+    Ok(answers)
 }
 
 /// The answer to each settlement, as if they had come one after the other.

@@ -32,6 +32,7 @@ pub(super) fn check_schema(name: &str) -> Result<(), OpenError> {
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) insert: Text,
+    pub(super) confirm: Text,
     pub(super) upgrade: Text,
     pub(super) lease: Text,
     pub(super) settle: Text,
@@ -71,6 +72,7 @@ impl Statements {
                 "SELECT * FROM SCHEMA.insert_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
                  $13, $14, $15, $16, $17)",
             ),
+            confirm: text("SELECT SCHEMA.confirm_1($1)"),
             upgrade: text(
                 "SELECT * FROM SCHEMA.upgrade_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             ),
@@ -97,7 +99,8 @@ SELECT
     (SELECT count(*) FROM SCHEMA.inbox i
         WHERE i.queue = q.id AND i.state = 1 AND i.lease_until > now.ms),
     (SELECT count(*) FROM SCHEMA.settled d WHERE d.queue = q.id AND d.state = 3),
-    (SELECT count(*) FROM SCHEMA.settled d WHERE d.queue = q.id AND d.state = 4),
+    (SELECT count(*) FROM (SELECT FROM SCHEMA.settled d
+        WHERE d.queue = q.id AND d.state = 4 LIMIT $3) d),
     now.ms - least(
         (SELECT min(i.due) FROM SCHEMA.inbox i WHERE i.queue = q.id AND i.due <= now.ms),
         (SELECT min(i.born) FROM SCHEMA.inbox i WHERE i.queue = q.id AND i.due IS NULL))
@@ -176,12 +179,11 @@ SELECT s.seq, now.ms, s.id, s.rank,
         ORDER BY f.at DESC, f.attempt DESC LIMIT 16),
     ARRAY(SELECT f.error FROM SCHEMA.failed f WHERE f.seq = s.seq
         ORDER BY f.at DESC, f.attempt DESC LIMIT 16)
-FROM (SELECT SCHEMA.clock_1() AS ms OFFSET 0) now, SCHEMA.seen s
+FROM (SELECT SCHEMA.clock_1() AS ms OFFSET 0) now,
+    SCHEMA.by_id_1($1, $2, ARRAY[$3::bytea]) s
 LEFT JOIN SCHEMA.inbox i ON i.seq = s.seq
 LEFT JOIN SCHEMA.settled d ON d.seq = s.seq
-LEFT JOIN SCHEMA.payload p ON p.seq = s.seq
-WHERE s.id = $3
-    AND s.queue = (SELECT id FROM SCHEMA.queue WHERE endpoint = $1 AND kind = $2)";
+LEFT JOIN SCHEMA.payload p ON p.seq = s.seq";
 
 #[cfg(test)]
 mod tests {

@@ -4,14 +4,14 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     query,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use super::Shared;
 use crate::store::{Queue, hash};
@@ -22,6 +22,12 @@ const APART: Duration = Duration::from_millis(10);
 /// How long after a failure the server is asked again whether it can be listened to. Workers poll
 /// meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long is listened when nobody waits: a worker that is busy will wait again.
+const ALONE: Duration = Duration::from_secs(10);
+
+/// After how long without a word it is asked whether the server is still there.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Tells of inserts, after their commit. In the transaction of the insert it would cost three
 /// quarters of them.
@@ -117,56 +123,157 @@ impl Bell {
 }
 
 /// Listens, on a connection of its own, as long as somebody waits.
+///
+/// A task of its own reads, so that it matters to nobody whether others who wait are polled: a worker
+/// looks at what it waits for only when it is idle.
 pub(super) struct Ear {
-    channel: String,
     server: Option<PgConnectOptions>,
-    listener: tokio::sync::Mutex<Option<PgListener>>,
-    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+    hearing: Arc<Hearing>,
+}
+
+struct Hearing {
+    channel: String,
+    state: Mutex<Listening>,
+    /// There is a first one who waits, or the last one has gone.
+    turn: Notify,
+}
+
+#[derive(Default)]
+struct Listening {
+    /// A task is at work.
+    running: bool,
+    /// From now on, nothing is missed.
+    connected: bool,
+    closed: bool,
+    waiters: usize,
+    queues: HashMap<String, Arc<Notify>>,
+}
+
+/// Somebody who waits.
+struct Waiter<'a>(&'a Hearing);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.waiters -= 1;
+        if state.waiters == 0 {
+            self.0.turn.notify_one();
+        }
+    }
+}
+
+/// Frees the place of the task however it ends, also with its runtime.
+struct Listener {
+    hearing: Arc<Hearing>,
+    /// It has told so itself, and somebody else may be at work by now.
+    is_over: bool,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut state = self.hearing.lock();
+        state.running = false;
+        state.connected = false;
+        // Whoever waits asks again, and somebody listens again.
+        state.wake(None);
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.hearing.lock().closed = true;
+        self.hearing.turn.notify_one();
+    }
 }
 
 impl Ear {
     pub(super) fn new(channel: String, server: Option<PgConnectOptions>) -> Self {
-        Self {
+        let hearing = Hearing {
             channel,
+            state: Mutex::default(),
+            turn: Notify::new(),
+        };
+        Self {
             server,
-            listener: tokio::sync::Mutex::default(),
-            waiting: Mutex::default(),
+            hearing: Arc::new(hearing),
         }
     }
 
-    /// Resolves when something was inserted into the queue since the last time.
+    /// Resolves when something was inserted into the queue since the last time; the first time, once
+    /// nothing is missed any more.
     pub(super) async fn changed(&self, queue: &Queue) {
         let Some(server) = &self.server else {
             return std::future::pending().await;
         };
-        let heard = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let heard = waiting.entry(name(queue)).or_insert_with(|| {
-                // Nobody knows what was inserted before.
+        let name = name(queue);
+        let (_waiter, heard) = {
+            let mut state = self.hearing.lock();
+            let connected = state.connected;
+            let heard = state.queues.entry(name).or_insert_with(|| {
                 let heard = Arc::new(Notify::new());
-                heard.notify_one();
+                if connected {
+                    // Nobody knows what was inserted before.
+                    heard.notify_one();
+                }
                 heard
             });
-            Arc::clone(heard)
+            let heard = Arc::clone(heard);
+            state.waiters += 1;
+            if !state.running {
+                state.running = true;
+                let listener = Listener {
+                    hearing: Arc::clone(&self.hearing),
+                    is_over: false,
+                };
+                let server = server.clone();
+                tokio::spawn(async move {
+                    let mut listener = listener;
+                    listener.hearing.listen(&server).await;
+                    listener.is_over = true;
+                });
+            } else if state.waiters == 1 {
+                self.hearing.turn.notify_one();
+            }
+            (Waiter(&self.hearing), heard)
         };
-        loop {
-            tokio::select! {
-                biased;
-                () = heard.notified() => return,
-                () = self.listen(server) => {}
+        heard.notified().await;
+    }
+}
+
+impl Listening {
+    /// Wakes one who waits for this queue, or for each; or the next one who will.
+    fn wake(&self, name: Option<&str>) {
+        for (queue, heard) in &self.queues {
+            if name.is_none_or(|name| name == queue) {
+                heard.notify_one();
             }
         }
     }
+}
 
-    /// Waits for one notification, on behalf of everybody; or until it is somebody's turn.
+impl Hearing {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Listening> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until nobody has waited for a while.
     async fn listen(&self, server: &PgConnectOptions) {
-        let mut place = self.listener.lock().await;
-        if place.is_none() {
+        while !self.is_over(None) {
             match self.connect(server).await {
                 Ok(listener) => {
-                    *place = Some(listener);
-                    // Nobody knows what was inserted while nobody listened.
-                    self.wake(None);
+                    {
+                        let mut state = self.lock();
+                        state.connected = true;
+                        // Nobody knows what was inserted while nobody listened.
+                        state.wake(None);
+                    }
+                    if self.hear(listener).await {
+                        return;
+                    }
+                    self.lock().connected = false;
                 }
                 Err(error) => {
                     tracing::debug!(
@@ -176,16 +283,49 @@ impl Ear {
                     tokio::time::sleep(AGAIN).await;
                 }
             }
-            return;
         }
-        let Some(listener) = place.as_mut() else {
-            return;
-        };
-        match listener.try_recv().await {
-            Ok(Some(told)) => self.wake(Some(told.payload())),
-            // Lost: the next one connects again.
-            Ok(None) | Err(_) => *place = None,
+    }
+
+    /// Until the connection is lost, or until nobody waits, which is told.
+    async fn hear(&self, mut listener: PgListener) -> bool {
+        let mut alone = None;
+        loop {
+            let nobody = self.lock().waiters == 0;
+            if !nobody {
+                alone = None;
+            } else if self.is_over(Some(*alone.get_or_insert_with(Instant::now))) {
+                return true;
+            }
+            let wait = if nobody { ALONE } else { QUIET };
+            tokio::select! {
+                biased;
+                () = self.turn.notified() => {}
+                told = timeout(wait, listener.try_recv()) => match told {
+                    Ok(Ok(Some(told))) => self.lock().wake(Some(told.payload())),
+                    Ok(_) => return false,
+                    Err(_) => {
+                        // A peer that is gone without a word is not told from one that is silent.
+                        let ping = timeout(AGAIN * 5, query("SELECT 1").execute(&mut listener));
+                        if !matches!(ping.await, Ok(Ok(_))) {
+                            return false;
+                        }
+                    }
+                }
+            }
         }
+    }
+
+    /// Whether to end: under the same lock as a new one who waits, so that he starts another task or
+    /// is heard by this one.
+    fn is_over(&self, alone: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        let over = alone.is_none_or(|since| since.elapsed() >= ALONE);
+        let over = state.closed || (state.waiters == 0 && over);
+        if over {
+            state.running = false;
+            state.connected = false;
+        }
+        over
     }
 
     async fn connect(&self, server: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
@@ -199,16 +339,6 @@ impl Ear {
         listener.eager_reconnect(false);
         listener.listen(&self.channel).await?;
         Ok(listener)
-    }
-
-    /// Wakes one who waits for this queue, or for each; or the next one who will.
-    fn wake(&self, name: Option<&str>) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (queue, heard) in &*waiting {
-            if name.is_none_or(|name| name == queue) {
-                heard.notify_one();
-            }
-        }
     }
 }
 

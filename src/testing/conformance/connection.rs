@@ -7,8 +7,8 @@ use super::{
     calls::{LONG, Probe, SHORT, clause, dead, event, events, retry_in},
 };
 use crate::store::{
-    Action, Inbox, Inserted, Leased, Retention, Settled, Settlement, State, Store, StoreError,
-    StoreErrorKind,
+    Action, Inbox, Inserted, Leased, NewRecord, Queue, Retention, Settled, Settlement, State,
+    Store, StoreError, StoreErrorKind,
 };
 
 /// From nothing to more than any call of these is long.
@@ -76,15 +76,46 @@ impl<F: Fixture> Probe<'_, F> {
     }
 }
 
+/// Cuts inserts off after more and more of their answer, until one was committed of which nobody learned.
+/// Without that nothing is tried that matters.
+async fn lose_an_answer<F: Fixture>(probe: &Probe<'_, F>) {
+    let queue = Queue::events("answers");
+    let record = |key: String| NewRecord::new(queue.clone(), key, "{}");
+    for bytes in (0..2000).step_by(8) {
+        // Whatever a connection begins with, it has behind it.
+        probe.put_fresh(&record(format!("warm {bytes}"))).await;
+        let record = record(format!("lost {bytes}"));
+        probe.cut(Cut::Answer(bytes)).await;
+        let insert = probe.store().insert(slice::from_ref(&record));
+        let answered = cut_off(probe, "insert", insert).await;
+        probe.healed().await;
+        if answered.is_some() {
+            continue;
+        }
+        // The server may still be at it.
+        for _ in 0..10 {
+            if probe.find(&queue, &record.key).await.is_some() {
+                return probe.put_fresh(&record).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        probe.put_fresh(&record).await;
+    }
+    probe.broken("no cut lost the answer of an insert that was committed")
+}
+
 /// Each call that is cut off, at any place, fails as unavailable or was answered; repeated over the
 /// next connection, it comes to what it would have come to.
 pub async fn a_call_that_lost_its_connection_is_repeated<F: Fixture>(fixture: &F) -> Outcome {
     let probe = Probe::open(clause!(), fixture).await;
+    if !probe.cut(Cut::Answer(0)).await {
+        return Need::Connection.does_not_apply();
+    }
+    probe.healed().await;
+    lose_an_answer(&probe).await;
     for (n, cut) in CUTS.into_iter().enumerate() {
         let record = event(format!("task {n}"));
-        if !probe.cut(cut).await {
-            return Need::Connection.does_not_apply();
-        }
+        probe.cut(cut).await;
         let insert = probe.store().insert(slice::from_ref(&record));
         if let Some(answers) = cut_off(&probe, "insert", insert).await {
             probe.same(
@@ -170,9 +201,21 @@ async fn settle_again<F: Fixture>(probe: &Probe<'_, F>, cut: Cut, leased: &Lease
     let settlement = [Settlement::new(leased.lease.clone(), action.clone())];
     let what = format!("settling with {action:?}");
     let settle = probe.store().settle(&settlement);
-    if let Some(answers) = cut_off(probe, &what, settle).await {
+    let extends = matches!(action, Action::Extend { .. });
+    if let Some(answers) = cut_off(probe, &what, settle).await
+        && !(extends && answers == [Settled::Busy])
+    {
         probe.same(&what, answers, vec![Settled::Applied]);
     }
     probe.healed().await;
-    probe.applied(&leased.lease, action).await;
+    // The call that was cut may hold the record for another moment, for which an extension does not
+    // wait.
+    for _ in 0..300 {
+        let settled = probe.end(&leased.lease, action.clone()).await;
+        if !extends || settled != Settled::Busy {
+            return probe.same(&what, settled, Settled::Applied);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    probe.broken(format_args!("{what}: it is busy for ever"))
 }

@@ -6,6 +6,9 @@
 -- payload   key, meta and body, written once; `seq` is the same in all tables
 -- failed    attempts that failed
 --
+-- Records are found by their ids as operators name them in `payload`, and in `settled` once their payload
+-- is dropped. An index in `seen` would cost every insert as much as that of the keys.
+--
 -- Times are milliseconds since the epoch on the database's clock. A lease's token is `seq` and `token`.
 -- Functions carry the version in their names: whoever knows another version finds none of them.
 
@@ -51,8 +54,10 @@ CREATE TABLE SCHEMA.payload (
     seq bigint PRIMARY KEY,
     key bytea NOT NULL,
     meta bytea NOT NULL,
-    body bytea NOT NULL
+    body bytea NOT NULL,
+    id bytea NOT NULL
 );
+CREATE INDEX payload_id ON SCHEMA.payload (id);
 
 CREATE TABLE SCHEMA.settled (
     seq bigint PRIMARY KEY,
@@ -66,9 +71,11 @@ CREATE TABLE SCHEMA.settled (
     kept boolean NOT NULL,
     completed boolean NOT NULL DEFAULT false,
     k bytea NOT NULL,
-    error text
+    error text,
+    id bytea
 );
 CREATE INDEX settled_at ON SCHEMA.settled (queue, state, kept, at, seq);
+CREATE INDEX settled_id ON SCHEMA.settled (id) WHERE id IS NOT NULL;
 
 CREATE TABLE SCHEMA.failed (
     seq bigint NOT NULL,
@@ -98,10 +105,34 @@ BEGIN
         RAISE EXCEPTION 'the server has no synchronous standby (synchronous_standby_names is empty)'
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
+    IF standby AND NOT pg_has_role('pg_read_all_stats', 'USAGE') THEN
+        RAISE EXCEPTION 'without pg_read_all_stats, the role cannot see what a synchronous standby has'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     PERFORM set_config('lock_timeout', patience::text, true);
+END $$;
+
+-- Fails unless a synchronous standby has on disk what this server has: of one's own commit, which was
+-- answered, and of whatever one has seen of others'. A wait for the standby that was cancelled looks
+-- like a commit.
+CREATE FUNCTION SCHEMA.confirm_1(patience integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    end_ bigint := SCHEMA.clock_1() + patience;
+    here pg_lsn := pg_current_wal_flush_lsn();
+BEGIN
+    LOOP
+        EXIT WHEN EXISTS (
+            SELECT FROM pg_stat_get_wal_senders() w
+            WHERE w.sync_state IN ('sync', 'quorum') AND w.flush_lsn >= here);
+        IF SCHEMA.clock_1() >= end_ THEN
+            RAISE EXCEPTION 'no synchronous standby has what was committed'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.001);
+    END LOOP;
 END $$;
 
 -- What is known of hashed keys. Pinned to the indexes, as the functions below: on a table that was
@@ -240,9 +271,9 @@ BEGIN
                 now_, b.k, b.id, b.rank
             FROM unnest(ks, ids, qs, ranks, waits) b(k, id, q, rank, wait) JOIN new ON new.k = b.k
         ), paid AS (
-            INSERT INTO SCHEMA.payload (seq, key, meta, body)
-            SELECT new.seq, b.key, b.meta, b.body
-            FROM unnest(ks, keys, metas, bodies) b(k, key, meta, body) JOIN new ON new.k = b.k
+            INSERT INTO SCHEMA.payload (seq, key, meta, body, id)
+            SELECT new.seq, b.key, b.meta, b.body, b.id
+            FROM unnest(ks, keys, metas, bodies, ids) b(k, key, meta, body, id) JOIN new ON new.k = b.k
         )
         SELECT array_agg(new.k) INTO fresh FROM new;
         EXIT WHEN cardinality(fresh) = cardinality(rest);
@@ -271,12 +302,6 @@ BEGIN
         ord := r.n;
         RETURN NEXT;
     END LOOP;
-
-    -- A first copy may have been committed while nobody waited for the standby, because its wait was
-    -- cancelled: something of one's own to commit waits for all that came before.
-    IF standby THEN
-        PERFORM pg_logical_emit_message(true, 'tower-callback', '');
-    END IF;
 END $$;
 
 -- Forgets what was given up, in every table.
@@ -374,9 +399,10 @@ BEGIN
             VALUES (s.seq, s.queue, 0, now_ + waits[n], now_, d.token, s.k, ids[n], ranks[n]);
         END IF;
         UPDATE SCHEMA.seen x SET id = ids[n], rank = ranks[n], digest = digests[n] WHERE x.k = s.k;
-        INSERT INTO SCHEMA.payload AS x (seq, key, meta, body)
-        VALUES (s.seq, keys[n], metas[n], bodies[n])
-        ON CONFLICT (seq) DO UPDATE SET meta = excluded.meta, body = excluded.body;
+        INSERT INTO SCHEMA.payload AS x (seq, key, meta, body, id)
+        VALUES (s.seq, keys[n], metas[n], bodies[n], ids[n])
+        ON CONFLICT (seq) DO UPDATE
+        SET meta = excluded.meta, body = excluded.body, id = excluded.id;
         DELETE FROM SCHEMA.failed x WHERE x.seq = s.seq;
         answer := 2;
         RETURN NEXT;
@@ -644,7 +670,9 @@ BEGIN
                 DELETE FROM SCHEMA.settled d WHERE d.seq = ANY (seqs);
                 PERFORM SCHEMA.forget_1(seqs, ks);
             ELSE
-                UPDATE SCHEMA.settled d SET kept = false, error = NULL WHERE d.seq = ANY (seqs);
+                UPDATE SCHEMA.settled d SET kept = false, error = NULL, id = (
+                    SELECT s.id FROM SCHEMA.seen s WHERE s.k = d.k AND s.seq = d.seq)
+                WHERE d.seq = ANY (seqs);
                 DELETE FROM SCHEMA.payload p WHERE p.seq = ANY (seqs);
                 DELETE FROM SCHEMA.failed f WHERE f.seq = ANY (seqs);
             END IF;
@@ -676,6 +704,34 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- The records of a queue that have these ids.
+CREATE FUNCTION SCHEMA.by_id_1(endpoint_ text, kind_ text, ids bytea[])
+RETURNS TABLE (k bytea, id bytea, seq bigint, queue integer, rank integer)
+LANGUAGE plpgsql ROWS 1
+SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    q integer;
+BEGIN
+    SELECT x.id INTO q FROM SCHEMA.queue x WHERE x.endpoint = endpoint_ AND x.kind = kind_;
+    RETURN QUERY
+    SELECT s.k, s.id, s.seq, s.queue, s.rank
+    FROM (
+        SELECT p.seq FROM SCHEMA.payload p WHERE p.id = ANY (ids)
+        UNION ALL SELECT d.seq FROM SCHEMA.settled d WHERE d.id = ANY (ids)
+    ) x
+    CROSS JOIN LATERAL (
+        SELECT i.k FROM SCHEMA.inbox i WHERE i.seq = x.seq
+        UNION ALL SELECT d.k FROM SCHEMA.settled d WHERE d.seq = x.seq
+    ) y
+    CROSS JOIN LATERAL (
+        SELECT z.* FROM SCHEMA.seen z WHERE z.k = y.k AND z.seq = x.seq OFFSET 0) s
+    WHERE s.queue = q AND s.id = ANY (ids);
+END $$;
+
 -- Answers of both: 1 applied, 2 pending, 3 leased, 4 gone, 5 somebody holds it; of what is unknown,
 -- nothing is told.
 CREATE FUNCTION SCHEMA.requeue_1(
@@ -683,6 +739,7 @@ CREATE FUNCTION SCHEMA.requeue_1(
 )
 RETURNS TABLE (id bytea, answer smallint)
 LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -693,9 +750,7 @@ DECLARE
 BEGIN
     PERFORM SCHEMA.guard_1(standby, unsafe, patience);
     FOR s IN
-        SELECT x.k, x.id, x.seq, x.queue, x.rank FROM SCHEMA.seen x
-        JOIN SCHEMA.queue q ON q.id = x.queue
-        WHERE x.id = ANY (ids) AND q.endpoint = endpoint_ AND q.kind = kind_
+        SELECT * FROM SCHEMA.by_id_1(endpoint_, kind_, ids)
     LOOP
         id := s.id;
         now_ := SCHEMA.clock_1();
@@ -736,6 +791,7 @@ CREATE FUNCTION SCHEMA.delete_1(
 )
 RETURNS TABLE (id bytea, answer smallint)
 LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -745,9 +801,7 @@ DECLARE
 BEGIN
     PERFORM SCHEMA.guard_1(standby, unsafe, patience);
     FOR s IN
-        SELECT x.k, x.id, x.seq FROM SCHEMA.seen x
-        JOIN SCHEMA.queue q ON q.id = x.queue
-        WHERE x.id = ANY (ids) AND q.endpoint = endpoint_ AND q.kind = kind_
+        SELECT * FROM SCHEMA.by_id_1(endpoint_, kind_, ids)
     LOOP
         id := s.id;
         now_ := SCHEMA.clock_1();
