@@ -22,6 +22,16 @@ fn every_input_of_the_corpus_of_any_callback_keeps_the_laws() {
 }
 
 #[test]
+fn every_input_of_the_corpus_of_content_range_keeps_the_laws() {
+    replay("content_range", tower_callback_fuzz::content_range);
+}
+
+#[test]
+fn every_input_of_the_corpus_of_details_response_keeps_the_laws() {
+    replay("details_response", tower_callback_fuzz::details_response);
+}
+
+#[test]
 fn every_input_of_the_corpus_of_event_parse_keeps_the_laws() {
     replay("event_parse", tower_callback_fuzz::event_parse);
 }
@@ -29,6 +39,11 @@ fn every_input_of_the_corpus_of_event_parse_keeps_the_laws() {
 #[test]
 fn every_input_of_the_corpus_of_forwarded_keeps_the_laws() {
     replay("forwarded", tower_callback_fuzz::forwarded);
+}
+
+#[test]
+fn every_input_of_the_corpus_of_mp4_head_keeps_the_laws() {
+    replay("mp4_head", tower_callback_fuzz::mp4_head);
 }
 
 #[test]
@@ -44,4 +59,9 @@ fn every_input_of_the_corpus_of_signatures_keeps_the_laws() {
 #[test]
 fn every_input_of_the_corpus_of_signed_url_keeps_the_laws() {
     replay("signed_url", tower_callback_fuzz::signed_url);
+}
+
+#[test]
+fn every_input_of_the_corpus_of_store_model_keeps_the_laws() {
+    replay("store_model", tower_callback_fuzz::store_model);
 }

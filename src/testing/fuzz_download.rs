@@ -2,23 +2,17 @@
 
 use crate::download::{ContentRange, ENOUGH, Start, start};
 
-/// Checks the laws of the downloader's parsers on one input: the value of a `Content-Range` header, and
-/// the first bytes of a file.
+/// Checks the laws of a `Content-Range` on one input, which is the header's value:
 ///
-/// - Neither panics.
-/// - A range that is read has a byte at least, none beyond the total, and is the same when it is
-///   written out and read again.
-/// - The first eight bytes of a file decide whether it is a video, and no more change that.
+/// - it is read without a panic,
+/// - a range that is read has a byte at least, none beyond the total, and is the same when it is
+///   written out and read again,
+/// - spaces around it, and the case of its unit, change nothing.
 ///
 /// # Panics
 ///
 /// When a law is broken.
-pub fn fuzz_download(input: &[u8]) {
-    content_range(input);
-    first_bytes(input);
-}
-
-fn content_range(input: &[u8]) {
+pub fn fuzz_content_range(input: &[u8]) {
     let Some(range) = ContentRange::parse(input) else {
         return;
     };
@@ -40,9 +34,24 @@ fn content_range(input: &[u8]) {
         Some(range),
         "it is read differently when it is written out"
     );
+    let louder = [b" \t", &*input.to_ascii_uppercase(), b" "].concat();
+    assert_eq!(
+        ContentRange::parse(&louder),
+        Some(range),
+        "spaces around it or its case changed it"
+    );
 }
 
-fn first_bytes(input: &[u8]) {
+/// Checks the laws of what tells a video from something else on one input, which is a file:
+///
+/// - it is looked at without a panic,
+/// - its first eight bytes decide whether it is a video, and no more change that,
+/// - what is a video begins with an `ftyp` box.
+///
+/// # Panics
+///
+/// When a law is broken.
+pub fn fuzz_mp4_head(input: &[u8]) {
     let first = &input[..input.len().min(ENOUGH)];
     let told = start(first);
     assert_eq!(
@@ -51,6 +60,9 @@ fn first_bytes(input: &[u8]) {
         "as many bytes as it takes tell, and fewer do not"
     );
     assert_eq!(start(input), told, "more bytes changed what a file is");
+    if told == Start::Video {
+        assert_eq!(&first[4..], b"ftyp", "a video without its first box");
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +82,8 @@ mod tests {
             b"<!DOCTYPE html>",
             b"\xff",
         ] {
-            fuzz_download(input);
+            fuzz_content_range(input);
+            fuzz_mp4_head(input);
         }
     }
 }

@@ -19,7 +19,7 @@ mod recording;
 pub use self::fuzz_client::{fuzz_details, fuzz_generated};
 #[cfg(feature = "download")]
 #[cfg_attr(docsrs, doc(cfg(feature = "download")))]
-pub use self::fuzz_download::fuzz_download;
+pub use self::fuzz_download::{fuzz_content_range, fuzz_mp4_head};
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use self::{

@@ -157,6 +157,8 @@ pub(super) fn decide(
             known.place = Place::Upgrade(plan.upgrades.len() - 1);
             if was_dead {
                 known.code = PENDING;
+                // It finds its place in a full store too, and takes it from what is new.
+                *room = room.saturating_sub(u64::from(counted));
             }
         }
         Place::Seen(token) => {
@@ -167,6 +169,7 @@ pub(super) fn decide(
             });
             known.place = Place::New(plan.new.len() - 1);
             known.code = PENDING;
+            *room = room.saturating_sub(u64::from(counted));
         }
     }
     Ok(Inserted::Upgraded)

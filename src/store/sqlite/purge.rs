@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection, query};
 
-use super::{Shared, clock::ceil_millis, db_error::store_error, queues::Queues, schema};
+use super::{
+    Shared,
+    clock::ceil_millis,
+    db_error::store_error,
+    queues::Queues,
+    rows::{DEAD, DONE, QUARANTINED},
+    schema,
+};
 use crate::store::{Purged, Retention, StoreError};
 
 /// The most rows of a kind that one step takes, so that inserts need not wait long.
@@ -33,7 +40,7 @@ DELETE FROM tower_callback_record WHERE seq IN (
     WHERE r.state = 4);
 DELETE FROM tower_callback_seen WHERE k IN (
     SELECT s.k FROM tower_callback_seen s WHERE s.at <= ?1 ORDER BY s.at, s.k LIMIT ?2)
-RETURNING 1";
+RETURNING state";
 
 pub(super) async fn purge(shared: &Shared, retention: &Retention) -> Result<Purged, StoreError> {
     let now = shared.clock.now();
@@ -71,7 +78,18 @@ async fn run(conn: &mut SqliteConnection, ages: [i64; 4], now: i64) -> Result<Pu
     let mut queues = Queues::default();
     let mut records = 0;
     let mut more = false;
-    for (state, before) in [(4, bodies), (3, dead), (2, quarantine)] {
+    // Keys first: what is forgotten as a whole counts once.
+    let gone = query(KEYS)
+        .bind(keys)
+        .bind(STEP)
+        .fetch_all(&mut *conn)
+        .await?;
+    more |= gone.len() as i64 == STEP;
+    for row in &gone {
+        // Remembered tokens of what was disowned are nobody's records.
+        records += u64::from(row.try_get::<i64, _>(0)? == DONE);
+    }
+    for (state, before) in [(DONE, bodies), (DEAD, dead), (QUARANTINED, quarantine)] {
         let gone = query(ROWS)
             .bind(state)
             .bind(before)
@@ -80,19 +98,12 @@ async fn run(conn: &mut SqliteConnection, ages: [i64; 4], now: i64) -> Result<Pu
             .await?;
         more |= gone.len() as i64 == STEP;
         records += gone.len() as u64;
-        if state == 2 {
+        if state == QUARANTINED {
             for row in &gone {
                 queues.change(row.try_get(0)?, -1);
             }
         }
     }
-    let gone = query(KEYS)
-        .bind(keys)
-        .bind(STEP)
-        .fetch_all(&mut *conn)
-        .await?;
-    more |= gone.len() as i64 == STEP;
-    records += gone.len() as u64;
     queues.commit(conn, now).await?;
     Ok(Purged::new(records, more))
 }

@@ -52,5 +52,11 @@ pub async fn a_full_store_refuses_only_new_records<F: Fixture>(fixture: &F) -> O
         let state = probe.state(record).await;
         probe.same("what is leased in a full store", state, Some(State::Leased));
     }
+
+    probe.applied(&leased[1].lease, Action::Done).await;
+    let upgrade = NewRecord::new(events(), "a", "better").with_rank(1);
+    let answers = probe.insert(&[upgrade, event("e")]).await;
+    let promised = vec![Inserted::Upgraded, Inserted::Full];
+    probe.same("what takes the last place again", answers, promised);
     Outcome::Kept
 }

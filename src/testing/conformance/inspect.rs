@@ -78,14 +78,19 @@ where
     probe.put_fresh(&event("leased")).await;
     probe.one(&events(), LONG).await;
     probe.put_fresh(&event("expired")).await;
-    probe.one(&events(), SHORT).await;
+    probe.put_fresh(&event("replaced")).await;
+    let leased = probe.lease(&events(), 2, SHORT).await;
+    probe.same("records that are due", leased.len(), 2);
+    let newer = ranked("replaced", 1).with_due_in(LONG);
+    let answer = probe.put(&newer).await;
+    probe.same("a higher rank", answer, Inserted::Upgraded);
     let unread = NewRecord::new(Queue::quarantine("conformance"), "digest", "{");
     probe.put_fresh(&unread).await;
     probe.pass(SHORT * 3).await;
 
     let counts = probe.counts(&events()).await;
     let seen = (counts.pending, counts.leased, counts.done, counts.dead);
-    probe.same("pending, leased, done and dead", seen, (3, 1, 1, 1));
+    probe.same("pending, leased, done and dead", seen, (4, 1, 1, 1));
     let due = counts.oldest_due.unwrap_or_default();
     probe.seen(due >= SHORT, || {
         format!("what expired {SHORT:?} ago or longer has been due for {due:?}")

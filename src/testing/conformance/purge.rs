@@ -146,6 +146,12 @@ pub async fn purge_forgets_bodies_keys_and_dead_letters_each_by_its_own_age<F: F
     probe.same("after the age of keys", state, None);
     let records = probe.purge(&only(true, true, true)).await;
     probe.same("records of a purge with nothing to do", records, 0);
+
+    finish(&probe, &event("both"), Action::Done).await;
+    finish(&probe, &event("free"), Action::Disown).await;
+    probe.pass(SHORT).await;
+    let records = probe.purge(&only(true, true, true)).await;
+    probe.same("records that lost body and key at once", records, 1);
     Outcome::Kept
 }
 

@@ -219,6 +219,7 @@ DECLARE
     rest bytea[];
     fresh bytea[];
     found bytea[];
+    revived bytea[];
     live bigint;
     q integer;
     r record;
@@ -240,12 +241,20 @@ BEGIN
         FROM (SELECT FROM SCHEMA.inbox WHERE due IS NOT NULL LIMIT capacity) x;
         answer := 7; amount := live;
         RETURN NEXT;
-        found := ARRAY(SELECT s.k FROM SCHEMA.seen s WHERE s.k = ANY (ks));
+        SELECT coalesce(array_agg(x.k), '{}'), coalesce(array_agg(x.k) FILTER (
+            WHERE x.state > 2 AND x.rank < (
+                SELECT b.rank FROM unnest(ks, ranks) b(k, rank) WHERE b.k = x.k)), '{}')
+        INTO found, revived FROM SCHEMA.known_1(ks) x;
         answer := 3;
+        -- What is settled and lives again is not refused, and takes room from what is new.
         FOR r IN
-            SELECT b.k, b.ord FROM unnest(ks, ords, qs) b(k, ord, q)
-            WHERE kinds[b.q] <> 'quarantine' AND b.k NOT IN (SELECT unnest(found))
-            ORDER BY b.ord OFFSET capacity - live
+            SELECT x.k, x.ord FROM (
+                SELECT b.k, b.ord, row_number() OVER (ORDER BY b.ord) AS nth
+                FROM unnest(ks, ords, qs) b(k, ord, q)
+                WHERE kinds[b.q] <> 'quarantine' AND (b.k <> ALL (found) OR b.k = ANY (revived))
+            ) x
+            WHERE x.nth > capacity - live AND x.k <> ALL (found)
+            ORDER BY x.ord
         LOOP
             k := r.k; ord := r.ord;
             rest := array_remove(rest, r.k);
@@ -650,9 +659,10 @@ BEGIN
     PERFORM SCHEMA.guard_1(standby, unsafe, patience);
     records := 0; more := false;
     FOR wanted IN
+        -- Keys first: what is forgotten as a whole counts once.
         SELECT * FROM (VALUES
-            (4, true, bodies, false), (3, true, dead, true),
-            (4, true, keys, true), (4, false, keys, true), (5, false, keys, true)
+            (4, true, keys, true), (4, false, keys, true), (5, false, keys, true),
+            (4, true, bodies, false), (3, true, dead, true)
         ) x(state, kept, age, whole)
     LOOP
         took := 0;

@@ -4,8 +4,13 @@ if not number then
   return {}
 end
 local waiting, held = base .. 'w' .. number, base .. 'h' .. number
--- Also the few that were replaced by something that is due later than their lease ends.
-local leased = call('ZCOUNT', held, '(' .. text(now), '+inf')
+local leased = 0
+for _, seq in ipairs(call('ZRANGEBYSCORE', held, '(' .. text(now), '+inf')) do
+  -- What was replaced while it was leased may be due later than the lease ended.
+  if parse(call('GETRANGE', base .. 'p' .. seq, 0, HEADER - 1)).till > now then
+    leased = leased + 1
+  end
+end
 local oldest = merge(number, function(key)
   return call('ZRANGEBYSCORE', key, '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, 1)
 end)[1]
