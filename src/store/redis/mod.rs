@@ -93,8 +93,8 @@ use super::{
 ///
 /// # Speed
 ///
-/// The server does one thing at a time. In batches of hundreds, it takes less than 20 µs of a core for
-/// each small record from insert to settlement, and one sync for each batch.
+/// The server does one thing at a time. In batches of hundreds, it takes about 20 µs of a core for each
+/// small record from insert to settlement, and one sync for each batch.
 ///
 /// # Limits
 ///
