@@ -8,19 +8,17 @@ use std::{path::Path, sync::Arc, time::Duration};
 use redb::{Database, ReadableTable, Table, TableDefinition as Definition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tower_callback::BoxError;
-use tower_callback::store::{
-    Action, Durability, Found, Inbox, Inserted, Lease, LeaseToken, Leased, NewRecord, Purged,
-    Queue, QueueKind, RecordId, Retention, Settled, Settlement, State, Store, StoreError,
-};
+use tower_callback::{BoxError, store::*};
 
 #[derive(Clone)]
 pub(crate) struct RedbStore(Arc<Database>);
 
+type Bytes = &'static [u8];
+
 /// All that is in the file, in one transaction.
 struct Tables<'t> {
     /// A record as JSON, its meta and its body, by the hash of queue and key.
-    records: Table<'t, u64, (&'static [u8], &'static [u8], &'static [u8])>,
+    records: Table<'t, u64, (Bytes, Bytes, Bytes)>,
     /// By list, time and hash. What a queue's list has can be leased, the other lists are purged.
     lists: Table<'t, (&'static str, u64, u64), ()>,
     /// The latest time that was written, in nanoseconds.

@@ -102,7 +102,7 @@ async fn a_spool_is_nothing_that_a_worker_or_a_submitter_can_be_given() {
     struct BecauseItIs;
     impl<T> IsNoStore<()> for T {}
     impl<T: Store> IsNoStore<BecauseItIs> for T {}
-    assert!(<Spooled<SqliteStore> as IsNoStore<_>>::SO);
+    const { assert!(<Spooled<SqliteStore> as IsNoStore<_>>::SO) };
 }
 
 async fn a_place_that_is_no_file_is_an_error_that_names_it() {
