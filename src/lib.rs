@@ -178,6 +178,6 @@ pub use self::{
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The code in the README is compiled with the tests, where there is what it names.
-#[cfg(all(doctest, feature = "client", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "client", feature = "download", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
