@@ -131,6 +131,8 @@
 
 pub mod callbacks;
 pub mod clock;
+#[cfg(any(feature = "download", feature = "sqlite"))]
+mod disk;
 #[cfg(feature = "download")]
 #[cfg_attr(docsrs, doc(cfg(feature = "download")))]
 pub mod download;

@@ -2,9 +2,11 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+
+use crate::disk::free_space;
 
 /// The free space of a directory's file system, and what of it is promised to downloads that run.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Space {
 
     fn check(&self, bytes: u64) -> io::Result<()> {
         let needed = self.reserve.saturating_add(bytes);
-        match free(&self.directory)? {
+        match free_space(&self.directory)? {
             Some(free) if free < needed => Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "the disk has no room for it beside its reserve",
@@ -79,18 +81,6 @@ impl Drop for Promise {
     }
 }
 
-/// How many bytes are left to us; `None` where nobody can tell.
-#[cfg(unix)]
-fn free(directory: &Path) -> io::Result<Option<u64>> {
-    let stat = rustix::fs::statvfs(directory)?;
-    Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
-}
-
-#[cfg(not(unix))]
-fn free(_directory: &Path) -> io::Result<Option<u64>> {
-    Ok(None)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -100,7 +90,7 @@ mod tests {
     #[test]
     fn room_is_promised_once_and_free_again_when_the_promise_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
-        let there = free(directory.path()).unwrap().unwrap();
+        let there = free_space(directory.path()).unwrap().unwrap();
         let space = Arc::new(Space::new(directory.path().to_owned(), 0));
         // Others write to this disk as well: what is asked for leaves them a quarter of it.
         let half = there / 2;
@@ -117,7 +107,7 @@ mod tests {
     #[test]
     fn the_reserve_is_not_given_away() {
         let directory = tempfile::tempdir().unwrap();
-        let there = free(directory.path()).unwrap().unwrap();
+        let there = free_space(directory.path()).unwrap().unwrap();
         let space = Arc::new(Space::new(directory.path().to_owned(), there + GIB));
         let full = space.promise(0).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);

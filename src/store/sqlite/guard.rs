@@ -31,18 +31,6 @@ pub(super) fn place(path: &Path) -> &Path {
     }
 }
 
-/// How many bytes are left to us on the file system of a path; `None` where nobody can tell.
-#[cfg(unix)]
-pub(super) fn free_space(path: &Path) -> io::Result<Option<u64>> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
-}
-
-#[cfg(not(unix))]
-pub(super) fn free_space(_path: &Path) -> io::Result<Option<u64>> {
-    Ok(None)
-}
-
 /// The name of the network or shared file system that a path is on, if it is on one: their
 /// locks and shared memory do not do what SQLite's write-ahead log needs.
 #[cfg(target_os = "linux")]

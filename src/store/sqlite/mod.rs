@@ -46,6 +46,7 @@ use super::{
     RecordId, Retention, Settled, Settlement, Store, StoreError,
     inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
+use crate::disk::free_space;
 
 /// A durable store in one SQLite file.
 ///
@@ -191,7 +192,7 @@ impl Shared {
     /// Fails when there is less free space than the reserve.
     fn check_reserve(&self) -> Result<(), StoreError> {
         let path = self.connections.path();
-        match guard::free_space(path).map_err(StoreError::unavailable)? {
+        match free_space(path).map_err(StoreError::unavailable)? {
             Some(free) if free < self.reserve => Err(StoreError::unavailable(
                 "less disk space is free than the reserve",
             )),
