@@ -7,12 +7,9 @@
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "postgres", feature = "redis"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 mod shared;
-#[path = "../support/ci.rs"]
-mod support;
 
 use std::{cell::RefCell, panic::AssertUnwindSafe, process::ExitCode};
 
@@ -58,7 +55,7 @@ fn trial<S: Subject>(
     let name = format!("{store}::every_sequence_of_calls_is_answered_as_the_model_answers_it");
     Trial::ignorable_test(name, move || {
         if let Some(reason) = missing() {
-            return support::cannot_run(reason);
+            return servers::cannot_run(reason);
         }
         every_sequence(cases, make)
     })

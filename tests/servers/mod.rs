@@ -8,6 +8,8 @@
     reason = "a module of its own in each test, which uses its own part"
 )]
 
+#[path = "../support/ci.rs"]
+mod ci;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[path = "../../examples/support/server.rs"]
@@ -18,17 +20,7 @@ pub mod redis;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use libtest_mimic::{Completion, Failed};
-
-/// Why a test cannot run here: ignored on somebody's machine, failed where everything must be there.
-pub fn cannot_run(reason: String) -> Result<Completion, Failed> {
-    let must_have_all =
-        std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
-    if must_have_all {
-        return Err(reason.into());
-    }
-    Ok(Completion::ignored_with(reason))
-}
+pub use self::ci::cannot_run;
 
 /// A port that nobody listens on, below those that the kernel gives to outgoing connections: a
 /// server that is restarted finds it free again.

@@ -12,7 +12,7 @@ use tower_callback::{
     testing::conformance::Process,
 };
 
-use crate::{child, suite};
+use crate::{child, servers::cannot_run};
 
 /// A store that knows nothing but the time of day.
 pub(crate) struct Clock;
@@ -47,7 +47,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = format!("other processes::a clock is off by {days_off} days");
         Trial::ignorable_test(name, move || {
             if let Some(reason) = child::missing_for_wrong_clocks() {
-                return suite::cannot_run(reason);
+                return cannot_run(reason);
             }
             let off = days_that_a_process_is_off(days_off)?;
             assert!((off - days_off as f64).abs() < 0.1, "{off} days");

@@ -15,7 +15,6 @@ mod own;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "postgres", feature = "redis"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 #[cfg(feature = "sqlite")]
