@@ -23,6 +23,7 @@ use std::{
 };
 
 use axum::Router;
+use redb::DatabaseError;
 use tokio::{
     net::TcpListener,
     signal::ctrl_c,
@@ -45,7 +46,7 @@ async fn serve<F: Future<Output = Result<(), BoxError>>>(
     handled: Arc<AtomicUsize>,
     session: impl FnOnce(std::net::SocketAddr, RedbStore) -> F,
 ) -> Result<(), BoxError> {
-    let store = RedbStore::open(file)?;
+    let store = open(file).await?;
     let handle = move |delivery: Delivery<MusicVideo>| {
         println!("handled {}", delivery.event.task_id);
         handled.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +71,26 @@ async fn serve<F: Future<Output = Result<(), BoxError>>>(
     timeout(Duration::from_secs(10), server).await???;
     worker.await?;
     outcome
+}
+
+/// One handle has the file at a time, and a connection that is just closing may still hold the last.
+async fn open(file: &Path) -> Result<RedbStore, BoxError> {
+    let opened = async {
+        loop {
+            match RedbStore::open(file) {
+                Err(error) if is_in_use(&error) => sleep(Duration::from_millis(5)).await,
+                opened => return opened,
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), opened).await?
+}
+
+fn is_in_use(error: &BoxError) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(DatabaseError::DatabaseAlreadyOpen)
+    )
 }
 
 async fn shutdown(mut stopped: watch::Receiver<()>) {
