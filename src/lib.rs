@@ -139,6 +139,21 @@ pub mod download;
 mod error;
 pub mod event;
 pub mod front;
+// Its code needs every feature, where it is tested; where it is only read, it needs none.
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(
+            feature = "client",
+            feature = "download",
+            feature = "postgres",
+            feature = "redis",
+            feature = "sqlite",
+        )
+    )
+))]
+pub mod guide;
 mod liveness;
 pub mod music_video;
 mod panic;
