@@ -119,7 +119,7 @@ impl Server {
         self.seen.most.load(Ordering::SeqCst)
     }
 
-    /// How many are being answered.
+    /// How many are being answered, and do not have their last bytes yet.
     pub(crate) fn open(&self) -> usize {
         self.seen.open.load(Ordering::SeqCst)
     }
@@ -131,9 +131,15 @@ async fn serve(mut socket: TcpStream, behave: Behaviour, seen: Arc<Seen>) {
     };
     let open = seen.open.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most.fetch_max(open, Ordering::SeqCst);
-    // The client may be gone already.
-    let _ = play(&mut socket, behave(&request)).await;
+    let mut script = behave(&request);
+    // Whoever has the last bytes may come again before anything is counted here.
+    let last = script.pop_if(|step| matches!(step, Step::Send(_)));
+    let played = play(&mut socket, script).await;
     seen.open.fetch_sub(1, Ordering::SeqCst);
+    // The client may be gone already.
+    if played.is_ok() {
+        let _ = play(&mut socket, last.into_iter().collect()).await;
+    }
     // Closed in order, so that what was sent arrives.
     let _ = socket.shutdown().await;
     let _ = socket.read_to_end(&mut Vec::new()).await;
