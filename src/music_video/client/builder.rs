@@ -76,9 +76,10 @@ impl ClientBuilder {
     /// How many requests may be sent in any window of this length: 20 in any 10 s by default.
     ///
     /// Each attempt counts, and counts until a whole window has passed since its answer came: however
-    /// long it was on its way, the provider never sees more. At most as many are under way at once.
-    /// Submissions go before questions about tasks, but for every fourth request. Other processes with the same key have limits of
-    /// their own: give each its share.
+    /// long it was on its way, the provider never sees more. (One that is given up counts until a window
+    /// after that, though it may still be on its way.) At most as many are under way at once. Submissions
+    /// go before questions about tasks, but for every fourth request. Other processes with the same key
+    /// have limits of their own: give each its share.
     pub fn with_rate_limit(mut self, requests: u32, per: Duration) -> Self {
         self.rate = (requests, per);
         self
