@@ -15,16 +15,14 @@ const V1: &str = include_str!("schema/v1.sql");
 /// "tower-ca" as a number: the lock that whoever migrates holds, in whatever schema.
 const LOCK: i64 = 0x746f_7765_722d_6361;
 
-/// Makes the tables the present ones. Many processes may do so at once.
-pub(super) async fn ensure(conn: &mut PgConnection, schema: &str) -> Result<(), OpenError> {
-    upgrade(conn, schema, STEPS).await
-}
-
-async fn upgrade(
+/// Makes the tables the present ones, or those of a release that has later steps. Many processes may do
+/// so at once.
+pub(super) async fn ensure(
     conn: &mut PgConnection,
     schema: &str,
-    steps: &'static [&'static str],
+    later: &[&'static str],
 ) -> Result<(), OpenError> {
+    let steps = [STEPS, later].concat();
     let present = i32::try_from(steps.len()).unwrap_or(i32::MAX);
     // Most of the time there is nothing to do, for which nobody needs the right to do it.
     if version(conn, schema).await? == present {
@@ -110,6 +108,3 @@ async fn execute(conn: &mut PgConnection, sql: String) -> Result<(), OpenError> 
         .map_err(open_error)?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

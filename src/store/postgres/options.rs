@@ -37,6 +37,7 @@ pub struct PostgresOptions {
     listener: Option<PgConnectOptions>,
     standby: bool,
     unsafe_fsync: bool,
+    later: &'static [&'static str],
 }
 
 impl Default for PostgresOptions {
@@ -53,6 +54,7 @@ impl Default for PostgresOptions {
             listener: None,
             standby: false,
             unsafe_fsync: false,
+            later: &[],
         }
     }
 }
@@ -166,6 +168,16 @@ impl PostgresOptions {
         self
     }
 
+    /// Opens as a later release would that has these steps more: how one upgrades is tried before there
+    /// is any.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_later_steps(mut self, steps: &'static [&'static str]) -> Self {
+        self.later = steps;
+        self
+    }
+
     /// Connects to a server, with a pool of its own.
     ///
     /// # Errors
@@ -237,7 +249,7 @@ impl PostgresOptions {
         // It is closed, since a migration that failed left a transaction open, and since it goes
         // another way than all others.
         conn.close_on_drop();
-        migrate::ensure(&mut conn, &self.schema).await?;
+        migrate::ensure(&mut conn, &self.schema, self.later).await?;
         probe::check(&mut conn, &self.schema, self.standby, self.unsafe_fsync).await?;
         let plain = probe::reads_committed(&mut conn).await?;
         drop(conn);
