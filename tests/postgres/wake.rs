@@ -1,9 +1,10 @@
 //! Other processes hear of new events at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use tower_callback::store::{PostgresStore, Queue, Store};
+use sqlx::{Row, postgres::PgListener, query};
+use tower_callback::store::{NewRecord, PostgresStore, Queue, Store};
 
 use crate::{
     servers::postgres::{Bouncer, Postgres, missing_bouncer, options, url},
@@ -15,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("an_insert_wakes_who_waits_elsewhere_for_that_queue", wakes),
         trial("a_listener_that_lost_its_connection_connects_again", again),
+        trial("inserts_are_told_together_and_after_their_commit", together),
         trial("one_who_is_not_polled_keeps_nobody_from_hearing", parked),
         trial("without_notifications_nothing_listens", silent),
         trial_that_needs(
@@ -93,6 +95,47 @@ async fn again() {
     );
 }
 
+/// Each `NOTIFY` takes a lock of the whole server: many inserts share one.
+async fn together() {
+    let place = Place::new().await;
+    let (here, there) = (place.open().await, place.open().await);
+    begin(&here).await;
+    let channel = query(
+        "SELECT split_part(query, '\"', 2) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+    );
+    let channel = channel.fetch_one(&mut place.connect().await).await.unwrap();
+    let mut listener = PgListener::connect(&place.url()).await.unwrap();
+    listener.listen(channel.get(0)).await.unwrap();
+
+    let start = Instant::now();
+    let inserts = (0..300).map(|n| {
+        let there = there.clone();
+        tokio::spawn(async move { put(&there, &record(&format!("task {n}"))).await })
+    });
+    let inserts: Vec<_> = inserts.collect();
+    let first = soon(listener.recv()).await.unwrap();
+    // Whoever is told finds something.
+    let found = here.lease(&events(), 1, Duration::from_secs(60)).await;
+    assert_eq!(found.unwrap().len(), 1);
+    for insert in inserts {
+        insert.await.unwrap();
+    }
+    // What is told of another queue now comes last.
+    put(
+        &there,
+        &NewRecord::new(Queue::events("other"), "task", "{}"),
+    )
+    .await;
+    let mut told = 1;
+    while soon(listener.recv()).await.unwrap().payload() == first.payload() {
+        told += 1;
+    }
+    // The first one, those that are 10 ms apart, and the one that comes with the other queue's.
+    let most = start.elapsed().as_millis() / 10 + 2;
+    assert!(told <= most, "{told} notifications, at most {most}");
+}
+
 /// A worker that handles something looks at nothing else.
 async fn parked() {
     let place = Place::new().await;
@@ -112,7 +155,7 @@ async fn parked() {
         soon(here.changed(&queue))
     );
     // Nor is it told of what came meanwhile any later.
-    let mine = tower_callback::store::NewRecord::new(other.clone(), "task", "{}");
+    let mine = NewRecord::new(other.clone(), "task", "{}");
     put(&there, &mine).await;
     soon(parked).await;
 }
