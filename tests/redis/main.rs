@@ -7,6 +7,7 @@ mod cuts;
 mod ends;
 mod memory;
 mod replicas;
+mod scripts;
 mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -34,6 +35,7 @@ const LONG: Duration = Duration::from_secs(3600);
 fn main() -> ExitCode {
     let trials = [
         settings::trials(),
+        scripts::trials(),
         server::trials(),
         ends::trials(),
         memory::trials(),

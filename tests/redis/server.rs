@@ -19,8 +19,8 @@ trials! {
     an_earlier_end_of_what_was_settled_again_keeps_nobodys_body,
     quarantine_drops_its_oldest_and_counts_it,
     what_is_remembered_of_a_key_is_small,
+    an_empty_lease_over_100k_future_records_asks_no_more_than_over_none,
     a_clock_that_is_turned_back_stops_nothing,
-    keys_of_somebody_elses_kind_spoil_nothing_midway,
     a_batch_of_any_size_is_answered_in_order,
     a_higher_rank_within_one_batch_is_what_is_kept,
 }
@@ -185,6 +185,38 @@ async fn what_is_remembered_of_a_key_is_small() {
     assert!(remembered < 260, "{remembered}");
 }
 
+async fn an_empty_lease_over_100k_future_records_asks_no_more_than_over_none() {
+    let server = Redis::start(&[]);
+    let store = open(&server, RedisStore::options()).await.unwrap();
+    let later = |n: usize| event(format!("later-{n}")).with_due_in(LONG);
+    put(&store, &later(0)).await;
+    // Sent in full the first time.
+    assert!(store.lease(&events(), 100, LONG).await.unwrap().is_empty());
+    let over_none = asked_by_a_lease(&server, &store).await;
+    for batch in 0..100 {
+        let records: Vec<_> = (1..=1000).map(|n| later(batch * 1000 + n)).collect();
+        store.insert(&records).await.unwrap();
+    }
+    assert_eq!(asked_by_a_lease(&server, &store).await, over_none);
+    assert!(
+        over_none.contains("cmdstat_zrangebyscore:calls="),
+        "{over_none}"
+    );
+}
+
+/// Which commands an empty lease runs, and how often: also those of the script.
+async fn asked_by_a_lease(server: &Redis, store: &RedisStore) -> String {
+    server.ok(&["CONFIG", "RESETSTAT"]);
+    assert!(store.lease(&events(), 100, LONG).await.unwrap().is_empty());
+    let told = server.command(&["INFO", "commandstats"]);
+    let commands = told.lines().filter(|line| line.starts_with("cmdstat_"));
+    let mut counts: Vec<_> = commands
+        .map(|line| line.split_once(",usec").unwrap().0)
+        .collect();
+    counts.sort_unstable();
+    counts.join(" ")
+}
+
 async fn fill(store: &RedisStore, keys: usize) {
     for batch in 0..keys / 1000 {
         let records: Vec<_> = (0..1000)
@@ -230,42 +262,6 @@ async fn a_clock_that_is_turned_back_stops_nothing() {
         leased.pop().ok_or("nothing is due")
     });
     assert_eq!(again.await.attempt, 2);
-}
-
-/// A script that fails midway keeps what it wrote: it has to fail before.
-async fn keys_of_somebody_elses_kind_spoil_nothing_midway() {
-    let server = Redis::shared();
-    let (store, name) = fresh_store().await;
-    put(&store, &event("a")).await;
-    let leased = one(&store).await;
-    for (key, call) in [
-        ("l1", "settle"),
-        ("w1", "settle"),
-        ("x1", "settle"),
-        ("w1", "insert"),
-        ("h1", "insert"),
-    ] {
-        let key = format!("{{{name}}}:{key}");
-        let saved = format!("{key}-saved");
-        server.command(&["RENAME", &key, &saved]);
-        server.ok(&["SET", &key, "somebody else's"]);
-        if call == "settle" {
-            let done = Settlement::new(leased.lease.clone(), Action::Done);
-            store.settle(&[done]).await.unwrap_err();
-        } else {
-            store.insert(&[event("b")]).await.unwrap_err();
-        }
-        server.command(&["DEL", &key]);
-        server.command(&["RENAME", &saved, &key]);
-        let found = store.find(&events(), b"a").await.unwrap().unwrap();
-        assert_eq!(found.state, State::Leased, "{key}");
-        assert!(
-            store.find(&events(), b"b").await.unwrap().is_none(),
-            "{key}"
-        );
-    }
-    assert_eq!(end(&store, &leased, Action::Done).await, Settled::Applied);
-    assert_eq!(put(&store, &event("b")).await, Inserted::Fresh);
 }
 
 async fn a_higher_rank_within_one_batch_is_what_is_kept() {

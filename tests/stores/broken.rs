@@ -69,9 +69,9 @@ macro_rules! caught {
 /// The contract of a store, in short; the last one is for operators.
 ///
 /// What a lease *costs* (18) is nothing that a suite could see from outside without a clock. That is
-/// shown store by store: by the pages it touches (`tests/postgres/plans.rs`), by SQLite's plan
-/// (`src/store/sqlite/lease.rs`). Redis and the memory store look at the beginning of what is in order
-/// of due time, and there is no other way in their code.
+/// shown store by store: by the pages it touches (`tests/postgres/plans.rs`), by the commands it runs
+/// (`tests/redis/server.rs`), by SQLite's plan (`src/store/sqlite/lease.rs`). The memory store looks at
+/// the first of what is in order of due time, and there is no other way in its code.
 const PROMISES: [&str; 23] = [
     "the same id again is fresh, another id is a duplicate",
     "cut after the commit, the retry is acknowledged",

@@ -16,10 +16,9 @@ for i = 1, count do
   q.w = base .. 'w' .. number
   -- What stands in front of every record that is new.
   q.head = pack(HEAD, q.quarantine and 'Q' or 'P', number, 0, 0, now, 0, 0, 0, NO_TOKEN, NO_TOKEN)
-  -- Whether somebody waits for what becomes due. Fails here, not midway, if the key is another's.
+  -- Whether somebody waits for what becomes due.
   q.idle = #call('ZRANGEBYSCORE', q.w, '-inf', text(now), 'LIMIT', 0, 1) == 0
-  call('ZCARD', base .. 'x' .. number)
-  call('ZCARD', base .. 'h' .. number)
+  check_queue(number)
   queues[i] = q
 end
 
@@ -180,6 +179,17 @@ if news == 0 and #touched == 0 then
   return reply
 end
 
+-- How many a quarantine drops: a few more than came, so that a lowered limit is reached step by step.
+for _, q in ipairs(queues) do
+  q.excess = q.fresh > 0 and math.min(call('ZCARD', q.w) + q.fresh - most, q.fresh + 100) or 0
+  for _, seq in ipairs(q.excess > 0 and call('ZRANGE', q.w, 0, q.excess - 1) or {}) do
+    local k = call('GETRANGE', base .. 'p' .. seq, 73, 88)
+    if k ~= '' then
+      check_bucket(k)
+    end
+  end
+end
+
 -- From here on it is written.
 for _, q in ipairs(queues) do
   if q.unnamed then
@@ -214,20 +224,16 @@ for i, q in ipairs(queues) do
   if q.done > 0 then
     call('HINCRBY', META, 'D' .. q.number, -q.done)
   end
-  if q.fresh > 0 then
-    -- A few more, so that a lowered limit is reached step by step.
-    local excess = math.min(call('ZCARD', q.w) - most, q.fresh + 100)
-    if excess > 0 then
-      local oldest = call('ZPOPMIN', q.w, excess)
-      for j = 1, #oldest, 2 do
-        local k = call('GETRANGE', base .. 'p' .. oldest[j], 73, 88)
-        if k ~= '' then
-          call('HDEL', bucket(k), sub(k, 3))
-        end
-        call('UNLINK', base .. 'p' .. oldest[j], base .. 'e' .. oldest[j])
+  if q.excess > 0 then
+    local oldest = call('ZPOPMIN', q.w, q.excess)
+    for j = 1, #oldest, 2 do
+      local k = call('GETRANGE', base .. 'p' .. oldest[j], 73, 88)
+      if k ~= '' then
+        call('HDEL', bucket(k), sub(k, 3))
       end
-      call('HINCRBY', META, 'd' .. q.number, #oldest / 2)
+      call('UNLINK', base .. 'p' .. oldest[j], base .. 'e' .. oldest[j])
     end
+    call('HINCRBY', META, 'd' .. q.number, #oldest / 2)
   end
 end
 if #touched > 0 then

@@ -52,6 +52,7 @@ end
 if #changed == 0 then
   return table.concat(answers)
 end
+check_queue(number)
 
 local free, dead, waiting, done = {}, {}, {}, 0
 for _, r in ipairs(changed) do

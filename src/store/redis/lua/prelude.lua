@@ -84,6 +84,18 @@ local function each(command, key, args)
   end
 end
 
+-- Fail here, not midway, if a key is another's: an error keeps what was written before it.
+local function check_queue(number)
+  for _, set in ipairs({ 'w', 'h', 'x' }) do
+    call('ZCARD', base .. set .. number)
+  end
+  call('LLEN', base .. 'l' .. number)
+  call('LLEN', base .. 'k' .. number)
+end
+local function check_bucket(k)
+  call('HLEN', base .. 'b' .. sub(k, 1, 2))
+end
+
 -- Some entries of `w` and `h` behind a place, in order of due time and sequence, as a list of
 -- sequence, score, whether it is in `h`.
 local function merge(number, range)

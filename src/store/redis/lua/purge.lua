@@ -8,7 +8,8 @@ local work, records = {}, 0
 local names = call('HGETALL', QUEUES)
 for i = 1, #names, 2 do
   local number = names[i + 1]
-  local q = { number = number, log = 0, keys = 0, compact = {}, forget = {}, gone = {}, remembered = {}, set = 'x' }
+  check_queue(number)
+  local q = { number = number, log = 0, keys = 0, compact = {}, forget = {}, gone = {}, gone_keys = {}, remembered = {}, set = 'x' }
   work[#work + 1] = q
 
   -- In order of settlement. What lives again, or was settled again later, is only passed over.
@@ -21,6 +22,7 @@ for i = 1, #names, 2 do
         break
       end
       local item = { seq = seq, k = sub(bytes, 74, 89) }
+      check_bucket(item.k)
       if r.at <= keys then
         q.forget[#q.forget + 1] = item
       else
@@ -53,6 +55,13 @@ for i = 1, #names, 2 do
     q.gone = call('ZRANGEBYSCORE', base .. q.set .. number, '-inf', text(cut), 'LIMIT', 0, left.z)
     left.z = left.z - #q.gone
   end
+  for _, seq in ipairs(q.gone) do
+    local k = call('GETRANGE', base .. 'p' .. seq, 73, 88)
+    if k ~= '' then
+      check_bucket(k)
+      q.gone_keys[#q.gone_keys + 1] = k
+    end
+  end
 end
 
 local function forget(k)
@@ -72,11 +81,10 @@ for _, q in ipairs(work) do
   for _, k in ipairs(q.remembered) do
     forget(k)
   end
+  for _, k in ipairs(q.gone_keys) do
+    forget(k)
+  end
   for _, seq in ipairs(q.gone) do
-    local k = call('GETRANGE', base .. 'p' .. seq, 73, 88)
-    if k ~= '' then
-      forget(k)
-    end
     call('UNLINK', base .. 'p' .. seq, base .. 'e' .. seq)
   end
   each('ZREM', base .. q.set .. q.number, q.gone)

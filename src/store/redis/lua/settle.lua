@@ -1,12 +1,8 @@
 -- ARGV: of all settlements the token, action and duration; then the text of each that says why.
 local found, changed, answers, checked = {}, {}, {}, {}
 
--- Fails here, not midway, if a key is another's.
 local function check(queue)
-  call('ZCARD', base .. 'w' .. queue)
-  call('ZCARD', base .. 'h' .. queue)
-  call('ZCARD', base .. 'x' .. queue)
-  call('LLEN', base .. 'l' .. queue)
+  check_queue(queue)
   checked[queue] = { held = {}, waiting = {}, free = {}, dead = {}, done = {} }
 end
 
@@ -78,6 +74,7 @@ for i = 1, #settlements / 23 do
       changed[#changed + 1] = r
     end
     if reason and r.next == 0 then
+      call('LLEN', base .. 'e' .. seq)
       r.failure = pack('>I6I4', now, r.attempt) .. reason
     end
     if action == 'E' then
@@ -90,6 +87,7 @@ for i = 1, #settlements / 23 do
     elseif action == 'D' or action == 'X' then
       r.state, r.at = action, now
     elseif action == 'O' then
+      check_bucket(r.k)
       r.forgotten = true
     else
       wait(r, after(millis))
