@@ -30,6 +30,47 @@ pub(crate) struct Way {
     pub(crate) target: String,
     /// Set while it is being stopped and started, when nobody may be there.
     pub(crate) away: Arc<AtomicBool>,
+    pub(crate) turn: Arc<Turn>,
+}
+
+/// What a load balancer in front of a front knows.
+#[derive(Default)]
+pub(crate) struct Turn {
+    /// Nobody is sent there.
+    out: AtomicBool,
+    /// Attempts that are under way there.
+    attempts: AtomicUsize,
+    /// How often it was taken out: no connection is used again afterwards.
+    outs: AtomicUsize,
+}
+
+impl Turn {
+    /// Sends nobody there any more, and waits for those who are there.
+    pub(crate) async fn take_out(&self) {
+        self.outs.fetch_add(1, Ordering::SeqCst);
+        self.out.store(true, Ordering::SeqCst);
+        while self.attempts.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    pub(crate) fn put_back(&self) {
+        self.out.store(false, Ordering::SeqCst);
+    }
+
+    /// Sends an attempt there, unless it is taken out. The answer tells connections apart.
+    pub(crate) fn begin(&self) -> Option<usize> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        if self.out.load(Ordering::SeqCst) {
+            self.end();
+            return None;
+        }
+        Some(self.outs.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn end(&self) {
+        self.attempts.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Way {
@@ -38,6 +79,7 @@ impl Way {
             address,
             target: format!("{PATH}?token={secret}"),
             away: Arc::default(),
+            turn: Arc::default(),
         }
     }
 }

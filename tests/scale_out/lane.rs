@@ -32,20 +32,31 @@ pub(crate) enum Answer {
 
 type Connection = Option<SendRequest<Full<Bytes>>>;
 
+/// A connection that is kept, and how often the front had been taken out when it was made.
+type Kept = (Connection, usize);
+
 /// Calls until there is nothing more to call about.
 pub(crate) async fn call(shared: Arc<Shared>, keeps: bool) {
-    let mut connections: Vec<Connection> = shared.ways.iter().map(|_| None).collect();
+    let mut connections: Vec<Kept> = shared.ways.iter().map(|_| (None, 0)).collect();
     while let Some(callback) = shared.next().await {
         let body = Bytes::from(callback.body());
         let mut failures = 0;
         loop {
             let front = fastrand::usize(0..shared.ways.len());
             let way = &shared.ways[front];
+            let Some(outs) = way.turn.begin() else {
+                continue;
+            };
+            let (connection, made) = &mut connections[front];
+            if *made != outs {
+                (*connection, *made) = (None, outs);
+            }
             let before = way.away.load(Ordering::SeqCst);
-            let answer = attempt(way, &mut connections[front], &body).await;
+            let answer = attempt(way, connection, &body).await;
             let after = way.away.load(Ordering::SeqCst);
+            way.turn.end();
             if !keeps || !matches!(answer, Answer::Status(_)) {
-                connections[front] = None;
+                *connection = None;
             }
             shared.note(callback, answer, before || after);
             if answer == Answer::Status(200) {

@@ -1,8 +1,9 @@
 //! Many fronts and many workers, each in a process of its own, on one engine: what is acknowledged is
 //! handled, and takes effect once, whoever is killed, frozen, restarted or cut off.
 //!
-//! `EVENTS=100000` sends as many callbacks instead of a few thousand, `OUTAGE=30` lets the engine be away
-//! for as many seconds instead of five, `SCALE_SEED=…` repeats the choices of a run (not its timing).
+//! `EVENTS=100000` is the whole: as many callbacks instead of a few thousand, and an engine that is away
+//! for 30 seconds instead of five. `OUTAGE=…` says for how many, `SCALE_SEED=…` repeats the choices of a
+//! run (not its timing).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

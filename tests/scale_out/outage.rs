@@ -24,7 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// The engine hangs at first, and is not there then.
 async fn run(kind: Kind) -> Result<(), String> {
-    let outage = Duration::from_secs(number("OUTAGE").unwrap_or(5));
+    let whole = if number("EVENTS").is_some() { 30 } else { 5 };
+    let outage = Duration::from_secs(number("OUTAGE").unwrap_or(whole));
     let server = Arc::new(Server::start(kind).await);
     let style = Style {
         // Longer than the outage: no worker loses what it was at.

@@ -8,7 +8,7 @@ use crate::{
     calls::Calls,
     effects::Effects,
     engine::{Kind, Server},
-    fleet::{FRONTS, Fleet, Style},
+    fleet::{FRONTS, Fleet, Style, WORKERS},
     judge, report,
 };
 
@@ -22,11 +22,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     )
 }
 
-/// Ends everybody in order, one after the other, and starts him again.
+/// Ends everybody in order, one after the other, and starts him again: twice.
 ///
-/// Nobody takes a front out of a load balancer first. A caller who finds nobody there, or whose
-/// connection is closed without an answer, tries another front: that is counted, and is wrong
-/// where the front was not being restarted.
+/// In the first round, nobody takes a front out of a load balancer first. A caller who finds nobody
+/// there, or whose connection is closed without an answer, tries another front: that is counted, and
+/// is wrong where the front was not being restarted. In the second round somebody does, as is usual,
+/// and nobody gets anything but an answer.
 async fn run(kind: Kind) -> Result<(), String> {
     let server = Server::start(kind).await;
     let style = Style {
@@ -42,23 +43,26 @@ async fn run(kind: Kind) -> Result<(), String> {
     let calls = Calls::begin(&fleet.ways, 8, Duration::from_millis(20));
     calls.allow(usize::MAX);
 
-    let mut due = BETWEEN;
-    for number in 0..fleet.members.len() {
-        calls.begun(due).await;
-        let member = &mut fleet.members[number];
-        let away = fleet.ways.get(number).map(|way| &way.away);
-        if let Some(away) = away {
-            away.store(true, Ordering::SeqCst);
+    for balanced in [false, true] {
+        for number in 0..fleet.members.len() {
+            calls.begun(calls.count() + BETWEEN).await;
+            let way = fleet.ways.get(number).cloned();
+            match &way {
+                Some(way) if balanced => way.turn.take_out().await,
+                Some(way) => way.away.store(true, Ordering::SeqCst),
+                None => {}
+            }
+            let member = &mut fleet.members[number];
+            member.terminate().await;
+            member.start();
+            member.serving().await;
+            if let Some(way) = way {
+                way.away.store(false, Ordering::SeqCst);
+                way.turn.put_back();
+            }
         }
-        member.terminate().await;
-        member.start();
-        member.serving().await;
-        if let Some(away) = away {
-            away.store(false, Ordering::SeqCst);
-        }
-        due = calls.count() + BETWEEN;
     }
-    calls.begun(due).await;
+    calls.begun(calls.count() + BETWEEN).await;
     let seen = calls.end(0).await;
     let drained = direct.drained(seen.acknowledged.len()).await;
     fleet.stop().await;
@@ -67,8 +71,8 @@ async fn run(kind: Kind) -> Result<(), String> {
     let report = report(
         &format!("rolling restart on {}", kind.name()),
         &[
-            ("fronts restarted", FRONTS as u64),
-            ("workers restarted", (fleet.members.len() - FRONTS) as u64),
+            ("fronts restarted", 2 * FRONTS as u64),
+            ("workers restarted", 2 * WORKERS as u64),
             ("callbacks answered with 200", seen.callbacks as u64),
             ("attempts answered with 503", seen.status(503)),
             ("attempts answered otherwise", seen.other_than(&[200, 503])),
