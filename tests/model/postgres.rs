@@ -1,5 +1,5 @@
 //! The PostgreSQL store on a private server, whose clock is a function of the schema: the test
-//! replaces it by one that can be turned.
+//! replaces it by one that stands still until it is turned, however long the calls take.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -41,10 +41,9 @@ impl Postgres {
         postgres
             .execute(
                 "SET synchronous_commit = off;
-                CREATE TABLE SCHEMA.hands AS SELECT 0::bigint AS millis;
+                CREATE TABLE SCHEMA.hands AS SELECT SCHEMA.clock_1() AS millis;
                 CREATE OR REPLACE FUNCTION SCHEMA.clock_1() RETURNS bigint LANGUAGE sql VOLATILE AS
-                $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
-                    + (SELECT millis FROM SCHEMA.hands) $$",
+                $$ SELECT millis FROM SCHEMA.hands $$",
             )
             .await;
         postgres
