@@ -39,7 +39,7 @@ pub(super) struct Group<'a> {
     pub(super) k: KeyHash,
     /// Their numbers in the batch, in order.
     members: Vec<usize>,
-    /// The one that wins, if any does: the first of the highest rank.
+    /// The one that it comes to: each replaces one of a lower rank, unless it is the very same.
     pub(super) best: &'a NewRecord,
     pub(super) digest: i64,
 }
@@ -74,7 +74,7 @@ impl<'a> Batch<'a> {
                 return Err(collision());
             }
             group.members.push(index);
-            if record.rank > group.best.rank {
+            if record.rank > group.best.rank && record.id != group.best.id {
                 group.best = record;
                 group.digest = digests[index];
             }
@@ -84,6 +84,21 @@ impl<'a> Batch<'a> {
             digests,
             groups,
         })
+    }
+
+    /// Whether any record of a group replaces what is known of its key; the last that does is what it
+    /// comes to then.
+    pub(super) fn replaces(&mut self, group: usize, known: Standing) -> bool {
+        let group = &mut self.groups[group];
+        let (mut id, mut rank) = (known.id, known.rank);
+        for &member in &group.members {
+            let record = &self.records[member];
+            if record.rank > rank && record.id != id {
+                (id, rank) = (record.id, record.rank);
+                (group.best, group.digest) = (record, self.digests[member]);
+            }
+        }
+        id != known.id
     }
 
     /// The answers, from what became of each group.
@@ -170,6 +185,30 @@ mod tests {
                 duplicate(true),
             ]
         );
+    }
+
+    #[test]
+    fn the_very_same_record_with_another_rank_replaces_nothing_but_what_others_had() {
+        let first = record("a", 1);
+        let mut same = record("a", 2);
+        same.id = first.id;
+        let records = [first, same];
+        let mut batch = Batch::new(&records).unwrap();
+        assert_eq!(batch.groups[0].best.rank, 1);
+        assert_eq!(batch.answers(&[Fate::Fresh]), [Inserted::Fresh; 2]);
+        let mut known = Standing {
+            id: records[0].id,
+            rank: 1,
+            digest: 0,
+            state: State::Pending,
+        };
+        assert!(!batch.replaces(0, known));
+        known.id = RecordId::random();
+        assert!(batch.replaces(0, known));
+        assert_eq!(batch.groups[0].best.rank, 2);
+        let answers = batch.answers(&[Fate::Upgraded(known)]);
+        assert!(matches!(answers[0], Inserted::Duplicate { rank: 1, .. }));
+        assert_eq!(answers[1], Inserted::Upgraded);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) async fn insert(
     if records.iter().any(|record| record.body.len() > MAX_BODY) {
         return Err(StoreError::rejected("the body of a record is too long"));
     }
-    let batch = Batch::new(records)?;
+    let mut batch = Batch::new(records)?;
     let mut fates = vec![Fate::Fresh; batch.groups.len()];
     let mut todo: Vec<usize> = (0..batch.groups.len()).collect();
     for pause in PAUSES {
@@ -45,10 +45,9 @@ pub(super) async fn insert(
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         add(shared, &batch, &todo, &mut fates).await?;
-        todo.retain(|&index| {
-            let best = batch.groups[index].best;
-            matches!(fates[index], Fate::Known(known) if known.id != best.id && known.rank < best.rank)
-        });
+        todo.retain(
+            |&index| matches!(fates[index], Fate::Known(known) if batch.replaces(index, known)),
+        );
         replace(shared, &batch, &mut todo, &mut fates).await?;
         if todo.is_empty() {
             break;
