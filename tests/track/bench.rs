@@ -14,7 +14,7 @@ use tower_callback::{
     event::Source,
     front::ReplyBody,
     music_video::{Client, GenerateRequest, Polling, Submitter},
-    store::{Found, Queue, State, Store},
+    store::{Found, Inspect, Queue, State, Store, inspect::Listing},
     testing::{Recording, callback},
 };
 
@@ -165,6 +165,25 @@ impl Bench {
     pub async fn tracked(&self, key: &str) -> Option<Found> {
         let queue = Queue::tracked(NAME);
         self.store.find(&queue, key.as_bytes()).await.unwrap()
+    }
+
+    /// When a tracked record is due that was looked at so often: from now, and from its beginning.
+    pub async fn put_off(&self, key: &str, attempts: u32, step: Duration) -> (Duration, Duration) {
+        let mut due = None;
+        self.turn_until(step, async || {
+            let queue = Queue::tracked(NAME);
+            let page = self.store.list(&queue, &Listing::all()).await.unwrap();
+            let mut records = page.records.into_iter();
+            let record = records.find(|it| it.key.as_deref() == Some(key.as_bytes()));
+            let record = record.unwrap();
+            if (record.state, record.attempts) == (State::Pending, attempts) {
+                let (due_in, age) = (record.due_in.unwrap(), record.age.unwrap());
+                due = Some((due_in, age + due_in));
+            }
+            due.is_some()
+        })
+        .await;
+        due.unwrap()
     }
 
     pub async fn until_tracked(&self, step: Duration, key: &str, state: State) -> Found {
