@@ -182,7 +182,7 @@ pub use self::{
     callbacks::Callbacks,
     clock::Clock,
     error::BuildError,
-    event::{Callback, Event, EventKey},
+    event::{Callback, Event, EventKey, TraceContext},
     front::{CallbackLayer, CallbackService, Disposition},
     music_video::MusicVideo,
     redact::{Redaction, redact},

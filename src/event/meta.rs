@@ -11,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::trace_context::{Kept, TraceContext};
+
 /// How an event came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +23,16 @@ pub enum Source {
     Callback,
     /// We asked the provider.
     Poll,
+}
+
+impl Source {
+    /// The word for traces and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Callback => "callback",
+            Self::Poll => "poll",
+        }
+    }
 }
 
 /// The head of a callback, as far as it is kept. Stored as JSON, so that an operator can read it
@@ -36,6 +48,12 @@ pub(crate) struct Meta {
     /// Of the secrets that matched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) labels: Vec<String>,
+    /// Of the request that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<Kept>,
+    /// Of the submission that asked for it, or that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    submission: Option<Kept>,
     /// Values byte for byte: each `char` is one byte.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
@@ -75,6 +93,8 @@ impl Meta {
             source: Source::Callback,
             correlation: None,
             labels: Vec::new(),
+            trace: None,
+            submission: None,
             headers: headers
                 .iter()
                 .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))
@@ -83,6 +103,28 @@ impl Meta {
             subject_sha256: None,
             hint: None,
         }
+    }
+
+    /// With where the request that brought it stands in its trace.
+    pub(crate) fn with_trace(mut self, context: Option<TraceContext>) -> Self {
+        self.trace = context.map(Kept::from);
+        self
+    }
+
+    /// With where the submission that asked for it stands in its trace.
+    pub(crate) fn with_submission(mut self, context: Option<TraceContext>) -> Self {
+        self.submission = context.map(Kept::from);
+        self
+    }
+
+    /// Where the request that brought it stands in its trace.
+    pub(crate) fn trace_context(&self) -> Option<TraceContext> {
+        self.trace.as_ref().and_then(Kept::read)
+    }
+
+    /// Where the submission that asked for it stands in its trace.
+    pub(crate) fn submission_trace_context(&self) -> Option<TraceContext> {
+        self.submission.as_ref().and_then(Kept::read)
     }
 
     /// Of a callback that goes into quarantine: why, the id that its proof had signed, and how its key
@@ -115,6 +157,7 @@ impl Meta {
         meta.source = self.source;
         meta.correlation = self.correlation;
         meta.labels = self.labels;
+        meta.trace = self.trace;
         meta
     }
 
@@ -181,10 +224,16 @@ mod tests {
         let mut meta = Meta::new(now, &headers);
         meta.correlation = Some("order-7".to_owned());
         meta.source = Source::Poll;
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace: TraceContext = parent.parse().unwrap();
+        let trace = trace.with_state("vendor=1");
+        meta = meta.with_trace(Some(trace.clone()));
         let back = Meta::decode(&meta.encode()).unwrap();
         assert_eq!(back, meta);
         assert_eq!(back.headers(), headers);
         assert_eq!(back.arrived(), now);
+        assert_eq!(back.trace_context(), Some(trace));
+        assert_eq!(back.submission_trace_context(), None);
     }
 
     #[test]

@@ -29,12 +29,14 @@ pub(crate) mod json;
 mod key;
 mod meta;
 mod parse_error;
+mod trace_context;
 
 pub use self::{
     callback::Callback,
     key::{EventKey, InvalidKey, Rank},
     meta::Source,
     parse_error::{ParseError, ParseErrorKind},
+    trace_context::{InvalidTraceContext, TraceContext},
 };
 pub(crate) use self::{
     callback::listed_headers,

@@ -1,13 +1,15 @@
 //! What is counted, with the feature `metrics`. Labels are names that we or the user chose: never
 //! a secret, a key or anything else that a caller sends.
 
+use std::time::Duration;
+
 use super::{Disposition, Endpoint};
 use crate::verify::Verified;
 
 #[cfg(feature = "metrics")]
 impl Endpoint {
     /// Counts what became of a request, and of a refused one what was wrong.
-    pub(super) fn count(&self, disposition: Disposition) {
+    pub(super) fn count(&self, disposition: Disposition, _took: Duration) {
         let endpoint = || self.name().to_owned();
         metrics::counter!(
             "tower_callback_received_total",
@@ -44,7 +46,7 @@ impl Endpoint {
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, reason = "the twin of what counts")]
 impl Endpoint {
-    pub(super) fn count(&self, _: Disposition) {}
+    pub(super) fn count(&self, _: Disposition, _: Duration) {}
 
     pub(super) fn count_proof(&self, _: &Verified) {}
 }

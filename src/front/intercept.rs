@@ -95,7 +95,11 @@ where
                     self.inner = self.inner.clone();
                 }
                 State::Ours {
-                    future: receive(&self.mount.endpoint, request, Some(token)),
+                    future: receive(
+                        &self.mount.endpoint,
+                        request,
+                        Some((&self.mount.path, token)),
+                    ),
                 }
             }
             foreign => {

@@ -22,6 +22,7 @@ mod reply;
 mod service;
 mod settings;
 mod sink;
+mod span;
 mod trace;
 
 pub use self::{

@@ -1,6 +1,6 @@
 //! Which paths are ours.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use crate::error::BuildError;
 
@@ -10,6 +10,17 @@ pub(super) struct PathPattern {
     /// Without the trailing slash, and without the token.
     prefix: String,
     has_token: bool,
+}
+
+/// As it was given, but for a trailing slash.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.prefix.as_str(), self.has_token) {
+            ("", false) => f.write_str("/"),
+            (prefix, false) => f.write_str(prefix),
+            (prefix, true) => write!(f, "{prefix}{TOKEN}"),
+        }
+    }
 }
 
 /// Whose a path is.

@@ -12,19 +12,24 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, request};
 use http_body::Body;
+use tracing::{Instrument, Span};
 
 use super::{
     CallbackFuture, Disposition, Endpoint, ReplyBody, Sink, Unreadable,
     body::{self, BodyError},
     outcome::Outcome,
+    path::PathPattern,
     quarantine::reason_of,
     reply::reply,
+    span,
 };
 use crate::{
     BoxError,
     clock::Stopwatch,
     error::chain,
-    event::{Callback, EventKey, Meta, ParseErrorKind, listed_headers, stored_precision},
+    event::{
+        Callback, EventKey, Meta, ParseErrorKind, TraceContext, listed_headers, stored_precision,
+    },
     panic,
     store::{Inserted, NewRecord},
     verify::{Presented, Refusal, RefusalKind, Verdict, Verified},
@@ -35,10 +40,12 @@ use crate::{
 type Segment = Option<Option<Range<usize>>>;
 
 /// Receives a request. What its head decides is decided here and now.
+///
+/// `at` is where the layer has it from: its pattern, and where in the path the token stands.
 pub(super) fn receive<B>(
     endpoint: &Arc<Endpoint>,
     request: Request<B>,
-    segment: Segment,
+    at: Option<(&PathPattern, Option<Range<usize>>)>,
 ) -> CallbackFuture
 where
     B: Body + Send + 'static,
@@ -46,17 +53,21 @@ where
     B::Error: Into<BoxError>,
 {
     let (head, body) = request.into_parts();
-    let receipt = Receipt {
+    let (route, segment) = at.unzip();
+    let mut receipt = Receipt {
         started: endpoint.clock.stopwatch(),
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
         proven: AtomicBool::new(false),
+        span: Span::none(),
     };
     match endpoint.admit(&receipt, &body) {
         Ok(admission) => {
             let endpoint = Arc::clone(endpoint);
-            CallbackFuture::running(async move {
+            let span = endpoint.span(&receipt.head.method, route);
+            receipt.span = span.clone();
+            let answer = async move {
                 let work = panic::catch_future(endpoint.process(&receipt, body, admission));
                 let left = endpoint.left(&receipt);
                 let proven = || receipt.is_proven();
@@ -66,10 +77,15 @@ where
                     Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
                     None => Disposition::Late { proven: proven() }.into(),
                 };
-                endpoint.answer(&outcome)
-            })
+                endpoint.answer(&receipt, &outcome)
+            };
+            CallbackFuture::running(answer.instrument(span))
         }
-        Err(disposition) => CallbackFuture::ready(endpoint.answer(&disposition.into())),
+        Err(disposition) => {
+            receipt.span = endpoint.span_of_stranger(&receipt.head.method, route);
+            let _in = receipt.span.enter();
+            CallbackFuture::ready(endpoint.answer(&receipt, &disposition.into()))
+        }
     }
 }
 
@@ -81,11 +97,20 @@ pub(super) struct Receipt {
     segment: Segment,
     /// Whether the caller has proved himself by now: what goes wrong after that is not concealed.
     proven: AtomicBool,
+    span: Span,
 }
 
 impl Receipt {
     fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Where the request stands in its trace, as a middleware of the user's says, or the caller.
+    fn trace_context(&self) -> Option<TraceContext> {
+        match self.head.extensions.get::<TraceContext>() {
+            Some(context) => Some(context.clone()),
+            None => TraceContext::from_headers(&self.head.headers),
+        }
     }
 
     fn presented(&self) -> Presented<'_> {
@@ -198,6 +223,7 @@ impl Endpoint {
 
     /// Takes what a proven caller sent.
     async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Outcome {
+        span::proven(&receipt.span, || receipt.trace_context());
         self.trace_proof(&verified);
         self.count_proof(&verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
@@ -297,14 +323,16 @@ impl Endpoint {
     }
 
     /// Traces the outcome and makes the reply. Never the URI, a header or the body.
-    fn answer(&self, outcome: &Outcome) -> Response<ReplyBody> {
+    fn answer(&self, receipt: &Receipt, outcome: &Outcome) -> Response<ReplyBody> {
         self.trace(outcome);
-        self.count(outcome.disposition);
-        reply(
+        self.count(outcome.disposition, self.clock.elapsed(&receipt.started));
+        let reply = reply(
             outcome.disposition,
             self.settings.conceal,
             &self.retry_after,
-        )
+        );
+        span::ended(&receipt.span, outcome.disposition, reply.status());
+        reply
     }
 }
 
@@ -322,7 +350,7 @@ enum Taken<F> {
 }
 
 pub(super) fn meta(receipt: &Receipt, verified: &Verified, headers: &HeaderMap) -> Meta {
-    let mut meta = Meta::new(receipt.arrived, headers);
+    let mut meta = Meta::new(receipt.arrived, headers).with_trace(receipt.trace_context());
     meta.correlation = verified.correlation().map(str::to_owned);
     meta.labels = verified.labels().map(str::to_owned).collect();
     meta

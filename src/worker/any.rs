@@ -12,11 +12,11 @@ use std::{
 use tokio::{sync::watch, task::unconstrained};
 use tower::Service;
 
-use super::{Delivery, Handler, HandlerError, error::Verdict, trouble::Failed};
+use super::{Delivery, Handler, HandlerError, error::Verdict, span, trouble::Failed};
 use crate::{
     BoxError,
     error::{bounded, chain},
-    event::{Callback, Event, Meta},
+    event::{Callback, Event, Meta, TraceContext},
     panic::catch_future,
     store::Leased,
 };
@@ -31,6 +31,8 @@ pub(crate) struct AnyHandler(pub(super) Arc<dyn Seats>);
 pub(super) struct Job {
     pub(super) leased: Leased,
     pub(super) held: watch::Receiver<()>,
+    /// Where the submission stands in its trace, as the step before the handler has found it.
+    pub(super) submission: Option<TraceContext>,
 }
 
 /// Why an attempt failed, as it is kept.
@@ -134,6 +136,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether nothing failed: a room's own record has only been looked at.
+    pub(super) fn is_ruling(&self) -> bool {
+        matches!(self.verdict, Verdict::Ruled(_))
+    }
+}
+
 impl From<HandlerError> for Failure {
     fn from(error: HandlerError) -> Self {
         Self {
@@ -146,7 +155,11 @@ impl From<HandlerError> for Failure {
 impl Job {
     /// Reads the event again, from the very view that the front read.
     fn open<E: Event>(self) -> Result<Delivery<E>, Failure> {
-        let Self { leased, held } = self;
+        let Self {
+            leased,
+            held,
+            submission,
+        } = self;
         let meta = Meta::decode(&leased.meta).map_err(|error| {
             Failure::retry(format!("the record's meta cannot be read: {error}"))
         })?;
@@ -156,7 +169,9 @@ impl Job {
             &meta.headers(),
         ))
         .map_err(|error| Failure::from(HandlerError::from(error)))?;
-        Ok(Delivery::of(event, leased, meta, held))
+        let delivery = Delivery::of(event, leased, meta, held, submission);
+        span::opened(&delivery);
+        Ok(delivery)
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
-    event::{Meta, Rank, Source},
+    event::{Meta, Rank, Source, TraceContext},
     store::{Lease, LeaseToken, Leased, Queue, RecordId},
 };
 
@@ -34,6 +34,8 @@ struct About {
     source: Source,
     correlation: Option<String>,
     labels: Vec<String>,
+    trace: Option<TraceContext>,
+    submission: Option<TraceContext>,
 }
 
 impl<E> Delivery<E> {
@@ -56,6 +58,8 @@ impl<E> Delivery<E> {
                 source: Source::Callback,
                 correlation: None,
                 labels: Vec::new(),
+                trace: None,
+                submission: None,
             },
         }
     }
@@ -81,7 +85,20 @@ impl<E> Delivery<E> {
         self
     }
 
-    pub(super) fn of(event: E, leased: Leased, meta: Meta, held: watch::Receiver<()>) -> Self {
+    /// The same delivery, with where the request that brought it stands in its trace.
+    #[must_use]
+    pub fn with_trace_context(mut self, context: TraceContext) -> Self {
+        self.about.trace = Some(context);
+        self
+    }
+
+    pub(super) fn of(
+        event: E,
+        leased: Leased,
+        meta: Meta,
+        held: watch::Receiver<()>,
+        submission: Option<TraceContext>,
+    ) -> Self {
         Self {
             event,
             about: About {
@@ -94,6 +111,8 @@ impl<E> Delivery<E> {
                 attempt: leased.attempt,
                 arrived: meta.arrived(),
                 source: meta.source,
+                trace: meta.trace_context(),
+                submission: submission.or_else(|| meta.submission_trace_context()),
                 correlation: meta.correlation,
                 labels: meta.labels,
             },
@@ -138,6 +157,34 @@ impl<E> Delivery<E> {
     /// The labels of the secrets that matched, to see which are still in use.
     pub fn secret_labels(&self) -> &[String] {
         &self.about.labels
+    }
+
+    /// Where the request that brought the event stands in its trace, if it said so by a `traceparent`.
+    ///
+    /// The handler runs in a span of its own, `handle`, because it may run hours later, and again. The span
+    /// has the context in a field; to make a link of it, or to pass it on, is for who exports the spans. The
+    /// package `examples/opentelemetry` does both with `tracing-opentelemetry`.
+    ///
+    /// ```
+    /// # use tower_callback::{Delivery, HandlerError, MusicVideo};
+    /// async fn handle(delivery: Delivery<MusicVideo>) -> Result<(), HandlerError> {
+    ///     let mut next = http::Request::get("https://example.com/");
+    ///     if let Some(context) = delivery.trace_context() {
+    ///         next = next.header("traceparent", context.traceparent());
+    ///     }
+    ///     # let _ = next;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn trace_context(&self) -> Option<&TraceContext> {
+        self.about.trace.as_ref()
+    }
+
+    /// Where the submission that asked for the event stands in its trace, if that is known: what was given to
+    /// `Submitter::with_trace_context` (feature `client`). It is kept with the submission, and reaches the
+    /// handler whether a callback brings the event or a poll.
+    pub fn submission_trace_context(&self) -> Option<&TraceContext> {
+        self.about.submission.as_ref()
     }
 
     /// The body of the callback, byte for byte.

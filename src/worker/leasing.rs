@@ -11,6 +11,7 @@ use super::{
     jobs::About,
     retry::{part_of, random},
     run::Run,
+    span,
     trouble::{Failed, Trouble, call},
 };
 use crate::{
@@ -141,7 +142,11 @@ impl Run<'_> {
         let full = batch.len() >= max || batch.iter().any(|leased| leased.expiries > 0);
         for leased in batch {
             let held = self.held.add(&leased);
-            let job = Job { leased, held };
+            let job = Job {
+                leased,
+                held,
+                submission: None,
+            };
             match places.pop() {
                 Some(place) if !self.is_stopping() => self.start(job, place),
                 _ => self.release(job, Duration::ZERO),
@@ -163,12 +168,7 @@ impl Run<'_> {
             Some(Err(_)) => return self.release(job, settings.idle_poll),
         };
         let about = About::of(&job.leased);
-        let span = tracing::info_span!(
-            "handle",
-            endpoint = self.endpoint.queue.endpoint(),
-            key = lossy(&about.key),
-            attempt = about.attempt,
-        );
+        let span = span::of_delivery(&self.endpoint.queue, &about);
         let clock = self.endpoint.clock.clone();
         let limit = settings.handler_timeout;
         let Place { slot, seat } = place;
@@ -180,14 +180,23 @@ impl Run<'_> {
             };
             // Held until here, also when the task is aborted.
             drop((slot, suspect));
-            match handled {
-                Some(Ok(result)) => result,
-                Some(Err(panicked)) => Err(Failure::retry(format!("the handler {panicked}"))),
-                None => Err(Failure::retry(format!(
-                    "the handler was not done within its timeout of {:?}",
-                    limit.unwrap_or_default(),
-                ))),
-            }
+            let (result, word) = match handled {
+                Some(Ok(Err(failure))) if !failure.is_ruling() => (Err(failure), "failed"),
+                Some(Ok(result)) => (result, span::HANDLED),
+                Some(Err(panicked)) => {
+                    let failure = Failure::retry(format!("the handler {panicked}"));
+                    (Err(failure), "panicked")
+                }
+                None => {
+                    let failure = Failure::retry(format!(
+                        "the handler was not done within its timeout of {:?}",
+                        limit.unwrap_or_default(),
+                    ));
+                    (Err(failure), "timed_out")
+                }
+            };
+            span::ended(word);
+            result
         };
         self.jobs.spawn(about, task.instrument(span));
     }

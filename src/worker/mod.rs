@@ -35,6 +35,7 @@ mod retry;
 mod run;
 mod settings;
 mod settling;
+mod span;
 mod trouble;
 #[expect(clippy::module_inception, reason = "named for what it holds")]
 mod worker;

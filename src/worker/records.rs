@@ -8,7 +8,7 @@ use super::{
     any::{BoxFuture, Failure, Job, Seat, Seats},
     error::{Ruled, Verdict},
 };
-use crate::{BoxError, error::bounded, store::Leased};
+use crate::{BoxError, error::bounded, event::TraceContext, store::Leased};
 
 /// What becomes of a record of a room's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,12 @@ pub(crate) trait Records: Send + Sync + 'static {
 
 /// What is done with an event before its handler gets it.
 pub(crate) trait Step: Send + Sync + 'static {
-    /// An error is a failed attempt, of which the handler learns nothing.
-    fn before<'a>(&'a self, leased: &'a Leased) -> BoxFuture<'a, Result<(), BoxError>>;
+    /// Where the submission stands in its trace that asked for the event, if that is known. An error is
+    /// a failed attempt, of which the handler learns nothing.
+    fn before<'a>(
+        &'a self,
+        leased: &'a Leased,
+    ) -> BoxFuture<'a, Result<Option<TraceContext>, BoxError>>;
 }
 
 impl AnyHandler {
@@ -75,8 +79,8 @@ impl Seats for After {
         Box::pin(async {
             let seat = self.handler.0.seat().await?;
             let step = Arc::clone(&self.step);
-            Ok(Seat::new(move |job: Job| async move {
-                step.before(&job.leased).await.map_err(failed)?;
+            Ok(Seat::new(move |mut job: Job| async move {
+                job.submission = step.before(&job.leased).await.map_err(failed)?;
                 seat.take(job).await
             }))
         })

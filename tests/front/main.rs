@@ -16,6 +16,7 @@ mod proof;
 mod readiness;
 mod release;
 mod signature;
+mod spans;
 mod traces;
 
 use std::{

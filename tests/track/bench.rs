@@ -10,6 +10,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use tower::ServiceExt;
 use tower_callback::{
     CallbackService, Callbacks, Clock, MemoryStore, MusicVideo, RetryPolicy, SignedUrl, Token,
+    TraceContext,
     clock::ManualClock,
     event::Source,
     front::ReplyBody,
@@ -33,6 +34,8 @@ pub struct Handled {
     pub event: MusicVideo,
     pub source: Source,
     pub correlation: Option<String>,
+    /// Of the submission.
+    pub trace: Option<TraceContext>,
 }
 
 pub struct Bench {
@@ -101,11 +104,13 @@ impl Bench {
             .handle(move |delivery| {
                 let (source, correlation) = (delivery.source(), delivery.correlation());
                 let correlation = correlation.map(str::to_owned);
+                let trace = delivery.submission_trace_context().cloned();
                 let event = delivery.event;
                 handled.lock().unwrap().push(Handled {
                     event,
                     source,
                     correlation,
+                    trace,
                 });
                 async { Ok(()) }
             })

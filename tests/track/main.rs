@@ -14,6 +14,7 @@ mod provider;
 mod restart;
 mod store_faults;
 mod submit;
+mod traces;
 mod unknown;
 mod wait;
 mod warning;

@@ -1,14 +1,7 @@
 //! A callback that is only a hint: the provider is asked whether it is true.
 
-use http::HeaderMap;
-
 use super::poller::{Answer, Poll, Task};
-use crate::{
-    error::chain,
-    event::{Meta, Rank},
-    store::Found,
-    worker::Ruling,
-};
+use crate::{error::chain, event::Rank, store::Found, worker::Ruling};
 
 /// How often the provider must contradict a hint before it is dropped. The callback may have been
 /// sent a moment before the provider's own record of the task was changed.
@@ -19,20 +12,16 @@ impl Poll {
     pub(super) async fn hint(&self, task: Task<'_>, claimed: Rank) -> Ruling {
         // Also where it is forged: the URL can be reached, which is what the streak is about.
         self.streak.end();
-        let Meta {
-            correlation,
-            labels,
-            ..
-        } = Meta::decode(&task.record.meta)
-            .unwrap_or_else(|_| Meta::new(self.ledger.clock.now(), &HeaderMap::new()));
+        let mut asked = task.meta(self.ledger.clock.now());
         // Who has captured the URL of one task may send what is true of another.
-        let correlation = match self.ledger.unless_of_another(correlation, task.id).await {
+        let correlation = asked.correlation.take();
+        asked.correlation = match self.ledger.unless_of_another(correlation, task.id).await {
             Ok(correlation) => correlation,
             Err(error) => return self.hindered(&task, &chain(&error)),
         };
         match self.ledger.find_event(task.id).await {
             Ok(Some(found)) if found.rank >= claimed => {
-                return self.known(&task, found, correlation).await;
+                return self.known(&task, found, asked.correlation).await;
             }
             Ok(_) => {}
             Err(error) => return self.hindered(&task, &chain(&error)),
@@ -41,7 +30,7 @@ impl Poll {
         match self.ask(task.id).await {
             Answer::Ended(event, key) => {
                 let rank = key.rank();
-                let record = self.ledger.told(&event, key, correlation, labels);
+                let record = self.ledger.told(&event, key, &asked);
                 if let Err(error) = self.tell(record).await {
                     return self.hindered(&task, &error);
                 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::poller::{Poll, Task, later};
+use super::{
+    ledger::submission_of,
+    poller::{Poll, Task, later},
+};
 use crate::{error::chain, music_video::GenerateRequest, worker::Ruling};
 
 /// How often it is looked at while there is nothing to do but wait: so that a change of the settings
@@ -30,7 +33,8 @@ impl Poll {
         if let Some(wait) = task.is_younger_than(first) {
             return later(wait, "the submission may still be under way");
         }
-        match submitter.submit_again(request, correlation).await {
+        let trace = submission_of(&task.record.meta);
+        match submitter.submit_again(request, correlation, trace).await {
             // The record was upgraded, and is due as what it is now.
             Ok(()) => later(Duration::ZERO, "it was submitted again"),
             Err(error) => self.hindered(&task, &chain(&error)),

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use super::records::{Tracked, correlation_key};
 use crate::{
     Clock,
-    event::{Callback, Event, EventKey, Meta, Rank, Source},
+    event::{Callback, Event, EventKey, Meta, Rank, Source, TraceContext},
     music_video::MusicVideo,
     panic::catch_future,
     store::{
@@ -125,30 +125,40 @@ impl Ledger {
         rank: Rank,
         body: bytes::Bytes,
         correlation: Option<&str>,
+        submission: Option<TraceContext>,
     ) -> NewRecord {
-        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new());
+        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new()).with_submission(submission);
         meta.correlation = correlation.map(str::to_owned);
         NewRecord::new(self.tracked.clone(), key, body)
             .with_rank(rank)
             .with_meta(meta.encode())
     }
 
-    /// The record of an event that the provider told when it was asked.
-    pub(super) fn told(
-        &self,
-        event: &MusicVideo,
-        key: EventKey,
-        correlation: Option<String>,
-        labels: Vec<String>,
-    ) -> NewRecord {
-        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new());
+    /// The record of an event that the provider told when it was asked because of what `asked` is about.
+    pub(super) fn told(&self, event: &MusicVideo, key: EventKey, asked: &Meta) -> NewRecord {
+        let mut meta = Meta::new(self.clock.now(), &HeaderMap::new())
+            .with_trace(asked.trace_context())
+            .with_submission(asked.submission_trace_context());
         meta.source = Source::Poll;
-        meta.correlation = correlation;
-        meta.labels = labels;
+        meta.correlation.clone_from(&asked.correlation);
+        meta.labels.clone_from(&asked.labels);
         let (key, rank) = key.into_parts();
         NewRecord::new(self.events.clone(), key, event.encode())
             .with_rank(rank)
             .with_meta(meta.encode())
+    }
+}
+
+/// Where a submission stands in its trace, by the meta of its record.
+pub(super) fn submission_of(meta: &[u8]) -> Option<TraceContext> {
+    Meta::decode(meta).ok()?.submission_trace_context()
+}
+
+/// The meta of an event, as it is noted with the submission: where that stands in its trace must stay.
+pub(super) fn noted_meta(event: bytes::Bytes, submission: Option<&TraceContext>) -> bytes::Bytes {
+    match (submission, Meta::decode(&event)) {
+        (Some(submission), Ok(meta)) => meta.with_submission(Some(submission.clone())).encode(),
+        _ => event,
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::sync::Notify;
 
 use super::{
     Polling,
     doubts::Doubts,
-    ledger::Ledger,
+    ledger::{Ledger, noted_meta, submission_of},
     records::{ENDED, Tracked, correlation_key},
     streak::Streak,
 };
@@ -131,8 +132,9 @@ impl Poll {
 
     /// The provider told the event.
     async fn ended(&self, task: &Task<'_>, event: &MusicVideo, key: EventKey) -> Ruling {
-        let correlation = task.correlation.map(str::to_owned);
-        let record = self.ledger.told(event, key, correlation, Vec::new());
+        let mut asked = task.meta(self.ledger.clock.now());
+        asked.correlation = task.correlation.map(str::to_owned);
+        let record = self.ledger.told(event, key, &asked);
         let (rank, body, meta) = (record.rank, record.body.clone(), record.meta.clone());
         match self.tell(record).await {
             Ok(true) => {
@@ -174,7 +176,7 @@ impl Poll {
         let key = correlation_key(correlation);
         let record = NewRecord::new(self.ledger.tracked.clone(), key, body)
             .with_rank(rank.saturating_add(ENDED))
-            .with_meta(meta);
+            .with_meta(noted_meta(meta, submission_of(&task.record.meta).as_ref()));
         match self.ledger.insert(record).await {
             Ok(Inserted::Fresh | Inserted::Upgraded | Inserted::Duplicate { .. }) => Ruling::Done,
             Ok(Inserted::Full | Inserted::Busy) => {
@@ -252,6 +254,11 @@ impl Poll {
 }
 
 impl Task<'_> {
+    /// The meta of its record, or one that says nothing if it cannot be read.
+    pub(super) fn meta(&self, now: SystemTime) -> Meta {
+        Meta::decode(&self.record.meta).unwrap_or_else(|_| Meta::new(now, &HeaderMap::new()))
+    }
+
     /// How long until it is that old.
     pub(super) fn is_younger_than(&self, age: Duration) -> Option<Duration> {
         age.checked_sub(self.age).filter(|left| !left.is_zero())

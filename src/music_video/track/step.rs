@@ -3,13 +3,13 @@
 use std::{pin::Pin, sync::Arc};
 
 use super::{
-    ledger::Ledger,
+    ledger::{Ledger, noted_meta, submission_of},
     records::{ANSWERED, ENDED, Tracked, correlation_key},
     streak::Streak,
 };
 use crate::{
     BoxError,
-    event::{Meta, Source},
+    event::{Meta, Source, TraceContext},
     store::{Inserted, Leased, NewRecord},
     worker::Step,
 };
@@ -24,24 +24,27 @@ impl Note {
         Self { ledger, streak }
     }
 
-    async fn note(&self, leased: &Leased) -> Result<(), BoxError> {
+    /// Answers where the submission stands in its trace.
+    async fn note(&self, leased: &Leased) -> Result<Option<TraceContext>, BoxError> {
         let Ok(meta) = Meta::decode(&leased.meta) else {
             // The handler's attempt will say so.
-            return Ok(());
+            return Ok(None);
         };
         if meta.source == Source::Callback {
             self.streak.end();
         }
         let Some(correlation) = &meta.correlation else {
-            return Ok(());
+            return Ok(None);
         };
         let rank = leased.rank.saturating_add(ENDED);
+        let key = correlation_key(correlation);
+        let mut submission = None;
         if let Some(found) = self.ledger.find_submission(correlation).await? {
+            submission = found.meta.as_deref().and_then(submission_of);
             if found.rank >= rank {
-                return Ok(());
+                return Ok(submission);
             }
             let body = found.body.unwrap_or_default();
-            let key = correlation_key(correlation);
             if found.rank == ANSWERED
                 && let Some(Tracked::Submitted { task_id, .. }) =
                     Tracked::read(&key, found.rank, &body)
@@ -53,17 +56,16 @@ impl Note {
                     correlation,
                     "an event came under the correlation id of another task: it is not noted there",
                 );
-                return Ok(());
+                return Ok(None);
             }
         }
-        let key = correlation_key(correlation);
         let record = NewRecord::new(self.ledger.tracked.clone(), key, leased.body.clone())
             .with_rank(rank)
-            .with_meta(leased.meta.clone());
+            .with_meta(noted_meta(leased.meta.clone(), submission.as_ref()));
         match self.ledger.insert(record).await? {
-            Inserted::Fresh | Inserted::Upgraded | Inserted::Duplicate { .. } => Ok(()),
+            Inserted::Fresh | Inserted::Upgraded | Inserted::Duplicate { .. } => Ok(submission),
             // It would be a new record: nobody submitted under this id here, and nobody waits.
-            Inserted::Full => Ok(()),
+            Inserted::Full => Ok(submission),
             Inserted::Busy => Err("the record of the event's submission is held".into()),
         }
     }
@@ -73,7 +75,7 @@ impl Step for Note {
     fn before<'a>(
         &'a self,
         leased: &'a Leased,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Option<TraceContext>, BoxError>> + Send + 'a>> {
         Box::pin(self.note(leased))
     }
 }

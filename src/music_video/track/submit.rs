@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::chain,
+    event::TraceContext,
     music_video::{ClientError, GenerateRequest, Generated},
     store::{Found, Inserted, NewRecord, StoreError},
 };
@@ -27,6 +28,7 @@ pub(super) struct Attempt {
     pub(super) request: GenerateRequest,
     pub(super) correlation: String,
     pub(super) url: String,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Attempt {
@@ -170,7 +172,7 @@ impl Attempt {
     fn record(&self, rank: u16, body: bytes::Bytes) -> NewRecord {
         let key = correlation_key(&self.correlation);
         let ledger = &self.inner.ledger;
-        ledger.tracking(key, rank, body, Some(&self.correlation))
+        ledger.tracking(key, rank, body, Some(&self.correlation), self.trace.clone())
     }
 
     fn submission(&self, task_id: Option<&str>) -> Submission {

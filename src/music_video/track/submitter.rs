@@ -11,7 +11,7 @@ use super::{
     tracker::{noted, track},
 };
 use crate::{
-    BuildError, SignedUrl, Verify,
+    BuildError, SignedUrl, TraceContext, Verify,
     music_video::{Client, GenerateRequest},
     store::{AnyStore, Store, StoreError},
     verify::Setup,
@@ -64,6 +64,7 @@ use crate::{
 pub struct Submitter {
     inner: Arc<Inner>,
     idempotent: bool,
+    trace: Option<TraceContext>,
 }
 
 pub(super) struct Inner {
@@ -103,6 +104,7 @@ impl Submitter {
                 unrecorded: Kept::default(),
             }),
             idempotent: false,
+            trace: None,
         })
     }
 
@@ -114,6 +116,18 @@ impl Submitter {
     #[must_use]
     pub fn conflict_is_idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// The same submitter, for submissions that belong to a trace: where the span stands in it that they
+    /// are made in. It is kept with each submission, and comes to the handler of its event as
+    /// [`Delivery::submission_trace_context`](crate::Delivery::submission_trace_context), whether a callback
+    /// brings that or a poll.
+    ///
+    /// The provider is told nothing of it.
+    #[must_use]
+    pub fn with_trace_context(mut self, context: TraceContext) -> Self {
+        self.trace = Some(context);
         self
     }
 
@@ -202,13 +216,15 @@ impl Submitter {
         track(ledger, task_id).await
     }
 
-    /// Submits what may have been submitted. Only where a conflict is idempotent.
+    /// Submits what may have been submitted, in the trace that it was. Only where a conflict is idempotent.
     pub(super) async fn submit_again(
         &self,
         request: &GenerateRequest,
         correlation: &str,
+        trace: Option<TraceContext>,
     ) -> Result<(), SubmitError> {
-        let attempt = self.attempt(request, correlation)?;
+        let mut attempt = self.attempt(request, correlation)?;
+        attempt.trace = trace;
         attempt.run_again().await
     }
 
@@ -230,6 +246,7 @@ impl Submitter {
             inner: Arc::clone(&self.inner),
             request: request.clone(),
             correlation: correlation.to_owned(),
+            trace: self.trace.clone(),
         })
     }
 }

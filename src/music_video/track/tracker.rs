@@ -42,7 +42,7 @@ impl Tracker {
 
 pub(super) async fn track(ledger: &Ledger, task_id: &str) -> Result<(), StoreError> {
     EventKey::new(task_id).map_err(StoreError::rejected)?;
-    let record = ledger.tracking(task_key(task_id), 0, Bytes::new(), None);
+    let record = ledger.tracking(task_key(task_id), 0, Bytes::new(), None, None);
     noted(ledger.insert(record).await).map(drop)
 }
 

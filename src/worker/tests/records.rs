@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use super::*;
 use crate::{
-    BoxError, RetryPolicy,
+    BoxError, RetryPolicy, TraceContext,
     store::Leased,
     worker::{
         Step,
@@ -88,13 +88,13 @@ impl Step for Failing {
     fn before<'a>(
         &'a self,
         leased: &'a Leased,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Option<TraceContext>, BoxError>> + Send + 'a>> {
         Box::pin(async {
             self.0.push(format!("step {}", leased.attempt));
             match leased.attempt {
                 1 | 2 => Err("not noted".into()),
                 3 => panic!("step"),
-                _ => Ok(()),
+                _ => Ok(None),
             }
         })
     }
