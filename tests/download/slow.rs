@@ -34,7 +34,19 @@ pub(crate) async fn a_server_that_drips_is_left() {
         ]
     })
     .await;
-    is_left(&server).await;
+    let directory = tempfile::tempdir().unwrap();
+    // Neither silence nor the deadline ends it.
+    let for_ever = Duration::from_secs(1000 * 24 * 60 * 60);
+    let downloader = impatient(Downloader::in_directory(directory.path()))
+        .with_clock(Clock::scaled(FACTOR))
+        .with_idle_timeout(for_ever)
+        .with_deadline(for_ever)
+        .build()
+        .unwrap();
+    let url = server.url();
+    let left = fails_with(&downloader, directory.path(), &url, Kind::TooSlow);
+    let left = tokio::time::timeout(Duration::from_secs(60), left).await;
+    assert!(left.expect("the server is left").is_retryable());
 }
 
 pub(crate) async fn a_server_that_says_nothing_is_left() {
