@@ -8,7 +8,9 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     request,
 };
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tower::{Service, ServiceExt};
 
 use super::provider::{Target, exchange};
 use crate::{BoxError, Clock, music_video::MusicVideo};
@@ -39,9 +41,25 @@ use crate::{BoxError, Clock, music_video::MusicVideo};
 pub fn callback(task_id: impl Into<String>) -> CallbackBuilder {
     let task_id = task_id.into();
     let url = format!("https://example.com/videos/{task_id}.mp4");
+    let event = MusicVideo::succeeded(task_id.as_str(), url);
     CallbackBuilder {
-        body: MusicVideo::succeeded(task_id.as_str(), url).encode(),
         task_id,
+        ..callback_of(event.encode())
+    }
+}
+
+/// One callback with any body: of another event, or of none.
+///
+/// ```
+/// # use tower_callback::testing::callback_of;
+/// let lyrics = callback_of(r#"{"code":200,"msg":"success","data":{"taskId":"11dc8b0f","data":[]}}"#);
+/// let nonsense = callback_of("<html>");
+/// # drop((lyrics, nonsense));
+/// ```
+pub fn callback_of(body: impl Into<Bytes>) -> CallbackBuilder {
+    CallbackBuilder {
+        body: body.into(),
+        task_id: String::new(),
         query: String::new(),
         head: Request::builder()
             .method(Method::POST)
@@ -118,6 +136,24 @@ impl CallbackBuilder {
         self.head
             .uri(format!("{path}{mark}{}", self.query))
             .body(Full::new(self.body))
+    }
+
+    /// Gives it to a service in process, a [`CallbackService`](crate::CallbackService) or a whole app
+    /// in which one is mounted at `path`, and waits for the answer.
+    ///
+    /// # Panics
+    ///
+    /// When it is no HTTP request, or the service fails: a test has nothing to go on with then.
+    pub async fn call<S, B>(self, service: S, path: &str) -> Response<Bytes>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: fmt::Debug>,
+        B: Body<Error: fmt::Debug>,
+    {
+        let request = self.request(path).expect("the callback is an HTTP request");
+        let response = service.oneshot(request).await.expect("the service answers");
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("the answer has a whole body");
+        Response::from_parts(head, body.to_bytes())
     }
 
     /// Sends it to a callback URL, `http://127.0.0.1:8080/…`, and waits up to 15 s for the answer.

@@ -11,6 +11,8 @@ mod fuzz_client;
 #[cfg(feature = "download")]
 mod fuzz_download;
 #[cfg(feature = "testing")]
+mod harness;
+#[cfg(feature = "testing")]
 pub mod provider;
 mod recording;
 
@@ -23,7 +25,8 @@ pub use self::fuzz_download::{fuzz_content_range, fuzz_mp4_head};
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use self::{
-    callback::{CallbackBuilder, callback},
+    callback::{CallbackBuilder, callback, callback_of},
+    harness::Harness,
     provider::{Caller, SimulatedProvider},
 };
 pub use self::{
