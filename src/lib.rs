@@ -150,6 +150,7 @@ pub mod front;
             feature = "postgres",
             feature = "redis",
             feature = "sqlite",
+            feature = "testing",
         )
     )
 ))]

@@ -134,7 +134,7 @@ impl Harness {
         let mut last = (0, Instant::now(), 0);
         loop {
             let (calls, running) = self.log.calls();
-            let counts = self.asked(self.store.counts(&queue));
+            let counts = asked(self.store.counts(&queue));
             if counts.pending + counts.leased == 0 && running == 0 {
                 return;
             }
@@ -145,7 +145,7 @@ impl Harness {
             assert!(since.elapsed() < PATIENCE, "nothing ends: {:?}", self.log);
             *polls += 1;
             if counts.leased == 0 && counts.oldest_due.is_none() {
-                let next = self.asked(self.store.list(&queue, &Listing::all().with_limit(1)));
+                let next = asked(self.store.list(&queue, &Listing::all().with_limit(1)));
                 let due_in = next.records.first().and_then(|next| next.due_in);
                 self.clock.advance(due_in.unwrap_or_default().max(STEP));
             } else if counts.leased == 0 && *polls % POLLS == 0 {
@@ -162,7 +162,7 @@ impl Harness {
 
     /// What a key has come to; `None` if nothing was received for it.
     pub fn state(&self, key: &str) -> Option<State> {
-        let found = self.asked(self.store.find(&self.queue(), key.as_bytes()));
+        let found = asked(self.store.find(&self.queue(), key.as_bytes()));
         found.map(|found| found.state)
     }
 
@@ -224,12 +224,12 @@ impl Harness {
     fn queue(&self) -> Queue {
         Queue::events(self.endpoint.as_str())
     }
+}
 
-    /// The answer of a store in memory, which is there at once.
-    fn asked<T, X: fmt::Debug>(&self, answer: impl Future<Output = Result<T, X>>) -> T {
-        let answer = answer.now_or_never().expect("memory answers at once");
-        answer.expect("memory does not fail where it is only asked")
-    }
+/// The answer of a store in memory, which is there at once.
+fn asked<T, X: fmt::Debug>(answer: impl Future<Output = Result<T, X>>) -> T {
+    let answer = answer.now_or_never().expect("memory answers at once");
+    answer.expect("memory does not fail where it is only asked")
 }
 
 impl Drop for Harness {
