@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
                 (group.best, group.digest) = (record, self.digests[member]);
             }
         }
-        id != known.id
+        rank > known.rank
     }
 
     /// The answers, from what became of each group.
@@ -203,6 +203,15 @@ mod tests {
             state: State::Pending,
         };
         assert!(!batch.replaces(0, known));
+        // But it replaces what came after it, as anybody would.
+        let mut again = record("a", 3);
+        again.id = known.id;
+        let later = [record("a", 2), again];
+        let mut between = Batch::new(&later).unwrap();
+        assert!(between.replaces(0, known));
+        assert_eq!(between.groups[0].best.rank, 3);
+        let answers = between.answers(&[Fate::Upgraded(known)]);
+        assert_eq!(answers, [Inserted::Upgraded; 2]);
         known.id = RecordId::random();
         assert!(batch.replaces(0, known));
         assert_eq!(batch.groups[0].best.rank, 2);

@@ -380,7 +380,7 @@ BEGIN
         k := s.k; id := s.id; rank := s.rank; digest := s.digest;
         IF FOUND THEN
             state := CASE WHEN i.state = 1 AND i.lease_until > now_ THEN 1 ELSE 0 END;
-            IF s.id = ids[n] OR s.rank >= ranks[n] THEN
+            IF s.rank >= ranks[n] THEN
                 answer := 1;
                 RETURN NEXT;
                 CONTINUE;
@@ -397,7 +397,7 @@ BEGIN
             FROM SCHEMA.settled x WHERE x.seq = s.seq FOR UPDATE SKIP LOCKED;
             CONTINUE WHEN NOT FOUND;
             state := d.state;
-            IF s.id = ids[n] OR s.rank >= ranks[n] THEN
+            IF s.rank >= ranks[n] THEN
                 answer := 1;
                 RETURN NEXT;
                 CONTINUE;
