@@ -242,8 +242,9 @@ BEGIN
         answer := 7; amount := live;
         RETURN NEXT;
         SELECT coalesce(array_agg(x.k), '{}'), coalesce(array_agg(x.k) FILTER (
-            WHERE x.state > 2 AND x.rank < (
-                SELECT b.rank FROM unnest(ks, ranks) b(k, rank) WHERE b.k = x.k)), '{}')
+            WHERE x.state > 2 AND EXISTS (
+                SELECT FROM unnest(ks, ids, ranks) b(k, id, rank)
+                WHERE b.k = x.k AND b.id <> x.id AND b.rank > x.rank)), '{}')
         INTO found, revived FROM SCHEMA.known_1(ks) x;
         answer := 3;
         -- What is settled and lives again is not refused, and takes room from what is new.
