@@ -60,7 +60,12 @@ impl User {
 
     /// A directory that is his.
     pub fn directory(self) -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
+        self.directory_in(&std::env::temp_dir())
+    }
+
+    /// A directory that is his, in one that he may enter.
+    pub fn directory_in(self, parent: &Path) -> TempDir {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         self.give(dir.path());
         dir
     }
@@ -122,10 +127,15 @@ impl Process {
 
     /// Whether it has ended by itself.
     pub fn ended(&mut self) -> bool {
-        // The guard waits for orders; what it guards is its child.
+        // The guard waits for orders; what it guards is its child, which stays as a zombie.
         let pid = self.guard.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        children.is_ok_and(|children| children.trim().is_empty())
+        children.is_ok_and(|children| {
+            children.split_whitespace().all(|child| {
+                let status = fs::read_to_string(format!("/proc/{child}/status"));
+                status.is_ok_and(|status| status.contains("\nState:\tZ"))
+            })
+        })
     }
 
     /// Sends a signal and waits for the end.

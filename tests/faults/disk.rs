@@ -12,13 +12,17 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&'static str, Test); 3] = [
+    let tests: [(&'static str, Test); 4] = [
         ("a_full_disk_is_503_until_there_is_room", |dir| {
             full(dir, Mode::Own);
         }),
         (
             "a_full_disk_is_503_until_there_is_room_also_on_a_pool",
             |dir| full(dir, Mode::PoolWithoutSync),
+        ),
+        (
+            "a_full_disk_under_a_spool_is_503_until_there_is_room",
+            |dir| full(dir, Mode::Spooled),
         ),
         (
             "below_the_reserve_new_events_are_503_and_old_ones_are_handled",

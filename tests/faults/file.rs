@@ -1,14 +1,20 @@
 //! The file: made read-only, moved away, replaced.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use libtest_mimic::Trial;
+use sqlx::{Connection, Executor, Row};
 use tower_callback::store::Store;
 
 use crate::{
     Caller, block_on, is_whole,
     neighbours::{lock, unlock},
-    receiver::{Mode, Place, events, open},
+    receiver::{Line, Mode, Place, connect, events, open, wait_for},
     wait_for_end,
 };
 
@@ -20,10 +26,21 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test(
             "a_file_made_read_only_is_503_until_it_can_be_written",
             || {
-                read_only();
+                read_only(Mode::Own);
                 Ok(())
             },
         ),
+        Trial::test(
+            "a_spool_made_read_only_is_503_until_it_can_be_written",
+            || {
+                read_only(Mode::Spooled);
+                Ok(())
+            },
+        ),
+        Trial::test("a_corrupted_file_is_503_until_it_is_restored", || {
+            corrupted();
+            Ok(())
+        }),
         Trial::test("a_file_replaced_by_another_is_opened_anew", || {
             replaced();
             Ok(())
@@ -61,9 +78,9 @@ fn set_mode(place: &Place, mode: u32) {
 }
 
 /// Handles that are open keep their rights. So somebody's lock makes the receiver open new ones.
-fn read_only() {
+fn read_only(mode: Mode) {
     let place = place_of_mortals();
-    let mut setup = place.setup(Mode::Own);
+    let mut setup = place.setup(mode);
     setup.busy_timeout_ms = 100;
     setup.ack_deadline_ms = 1_000;
     let receiver = place.start(&setup);
@@ -80,6 +97,54 @@ fn read_only() {
     set_mode(&place, 0o644);
     caller.received_at_last("while");
     caller.nothing_is_lost(receiver);
+}
+
+/// Everything behind the first page is overwritten, under a receiver that runs. Nobody has these pages
+/// in mind, since somebody else has written meanwhile.
+fn corrupted() {
+    let place = Place::new();
+    let mut setup = place.setup(Mode::Own);
+    setup.ack_deadline_ms = 1_000;
+    let receiver = place.start(&setup);
+    let caller = Caller::new(&place);
+    for task in 0..20 {
+        let task = format!("before-{task}");
+        caller.received_at_last(&task);
+        let settled = Line::Settled(task, 1);
+        wait_for("it is settled", || place.journal().contains(&settled));
+    }
+    block_on(fold_log(&place.database()));
+    let file = fs::File::options().write(true).open(place.database());
+    let file = file.unwrap();
+    let whole = fs::read(place.database()).unwrap();
+    let damaged = vec![0xa5; whole.len() - PAGE];
+    file.write_all_at(&damaged, PAGE as u64).unwrap();
+    for task in ["while-0", "while-1"] {
+        caller.turned_away(task);
+    }
+    file.write_all_at(&whole, 0).unwrap();
+    for task in ["while-0", "while-1"] {
+        caller.received_at_last(task);
+    }
+    caller.nothing_is_lost(receiver);
+}
+
+const PAGE: usize = 4096;
+
+/// Writes something, and all of the log into the file.
+async fn fold_log(database: &Path) {
+    let mut conn = connect(database).await;
+    conn.execute("CREATE TABLE somebodys (n)").await.unwrap();
+    let start = std::time::Instant::now();
+    loop {
+        let folded = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let row = conn.fetch_one(folded).await.unwrap();
+        if row.get::<i64, _>(0) == 0 {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "never folded");
+    }
+    conn.close().await.unwrap();
 }
 
 fn rename(place: &Place, from: &str, to: &str) {

@@ -3,9 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clock;
 mod disk;
+#[path = "../support/faketime.rs"]
+mod faketime;
 mod file;
+mod frozen;
 mod neighbours;
+mod poison;
 #[path = "../receiver/mod.rs"]
 mod receiver;
 #[path = "../support/small_disk.rs"]
@@ -32,9 +37,12 @@ fn main() -> ExitCode {
         return receiver::serve(&setup);
     }
     let trials = [
+        clock::trials(),
         disk::trials(),
         file::trials(),
+        frozen::trials(),
         neighbours::trials(),
+        poison::trials(),
         syncs::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
@@ -112,11 +120,13 @@ impl<'a> Caller<'a> {
     fn nothing_is_lost(&self, receiver: Receiver) {
         let tasks = self.acknowledged.lock().unwrap().clone();
         assert!(!tasks.is_empty());
+        self.place.end_outage();
         for task in &tasks {
             wait_for_end(self.place, task);
         }
         receiver.kill();
-        block_on(is_whole(&self.place.database(), &tasks));
+        assert_eq!(block_on(integrity(&self.place.database())), "ok");
+        block_on(is_whole(&self.place.last_store(), &tasks));
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "fsync,fdatasync:error=EIO",
         ),
         (
+            "a_disk_that_fails_to_sync_under_a_spool_is_503_until_it_does",
+            Mode::Spooled,
+            "fsync,fdatasync:error=EIO",
+        ),
+        (
             "a_disk_that_cannot_be_written_is_503_until_it_can",
             Mode::Own,
             "pwrite64:error=EIO",
@@ -85,7 +90,7 @@ fn for_a_while(mode: Mode, fault: &str) -> Result<(), Failed> {
     for task in 0..20 {
         caller.received_at_last(&format!("before-{task}"));
     }
-    let broken = strace::Broken::attach(process, &place.database(), fault);
+    let broken = strace::broken(process, &place.database(), fault);
     for task in 0..3 {
         caller.turned_away(&format!("while-{task}"));
     }

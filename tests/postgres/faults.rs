@@ -71,7 +71,7 @@ fn unavailable<T: std::fmt::Debug>(told: Result<T, StoreError>) {
 }
 
 /// Repeats until it succeeds.
-async fn at_last<T, F>(mut call: impl FnMut() -> F) -> T
+pub(crate) async fn at_last<T, F>(mut call: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, StoreError>>,
 {

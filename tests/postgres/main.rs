@@ -3,13 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod complete;
+#[path = "../support/faketime.rs"]
+mod faketime;
 mod faults;
+mod machine;
 mod migrations;
 mod plans;
 mod races;
 mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
+#[path = "../support/small_disk.rs"]
+mod small_disk;
+#[path = "../support/strace.rs"]
+mod strace;
 mod support;
 mod wake;
 
@@ -25,6 +32,7 @@ fn main() -> ExitCode {
         migrations::trials(),
         complete::trials(),
         faults::trials(),
+        machine::trials(),
         plans::trials(),
         races::trials(),
         wake::trials(),

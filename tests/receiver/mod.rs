@@ -34,3 +34,5 @@ pub use self::{
 pub const ENDPOINT: &str = "music-video";
 pub const PATH: &str = "/music-video-callback";
 pub const SECRET: &str = "a-secret-of-32-characters-or-so";
+/// The task whose event ends the process that handles it.
+pub const POISON: &str = "poison";

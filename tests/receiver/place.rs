@@ -70,8 +70,27 @@ impl Place {
         self
     }
 
+    /// Behind a spool, the store is away from now on.
     pub fn setup(&self, mode: Mode) -> Setup {
-        Setup::new(self.database(), self.notes.path().to_owned(), mode)
+        let setup = Setup::new(self.database(), self.notes.path().to_owned(), mode);
+        if mode == Mode::Spooled {
+            fs::write(setup.away(), "").unwrap();
+        }
+        setup
+    }
+
+    /// Lets the store behind a spool be back, if there is a spool.
+    pub fn end_outage(&self) {
+        let _ = fs::remove_file(self.setup(Mode::Own).away());
+    }
+
+    /// Where everything is in the end: in the database, or in the store behind a spool.
+    pub fn last_store(&self) -> PathBuf {
+        let engine = self.setup(Mode::Own).engine();
+        match engine.exists() {
+            true => engine,
+            false => self.database(),
+        }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -216,6 +235,19 @@ impl Receiver {
     pub fn serving(&self) -> u32 {
         wait_for("the receiver serves", || self.phase().pid != 0);
         self.phase().pid
+    }
+
+    /// Whether it has ended by itself, which one that was started under nothing can.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// Stops one that was started under nothing where it is, or lets it go on.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().unwrap().id();
+        let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Kills it, and waits until it and what it was started under have ended.

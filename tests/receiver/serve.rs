@@ -9,17 +9,18 @@ use std::{
 };
 
 use axum::Router;
+use rustix::process::{Signal, kill_process};
 use sqlx::{SqlitePool, query};
 use tower_callback::{
-    BoxError, Callbacks, Delivery, HandlerError, MusicVideo, RetryPolicy, Token,
-    store::{CompleteErrorKind, Inbox, SqliteStore, Store},
+    BoxError, Callbacks, Delivery, HandlerError, MemoryStore, MusicVideo, RetryPolicy, Token,
+    store::{CompleteErrorKind, Inbox, SpoolOptions, SqliteStore, Store},
 };
 
 use super::{
-    ENDPOINT, Line, Mode, PATH, Part, SECRET, Setup,
+    ENDPOINT, Line, Mode, PATH, POISON, Part, SECRET, Setup,
     journal::Journal,
     phase::Teller,
-    stores::{Careless, Early, Watched, pool, pool_without_sync},
+    stores::{Away, Careless, Early, Watched, pool, pool_without_sync},
 };
 
 /// Receives until the process is killed.
@@ -84,6 +85,8 @@ async fn receive(setup: &Setup) -> Result<(), BoxError> {
             let pool = pool_without_sync(&database).await?;
             doing.run(options.with_pool(pool).await?, None).await
         }
+        Mode::Memory => doing.run(MemoryStore::new(), None).await,
+        Mode::Spooled => doing.spooled().await,
         Mode::Careless => doing.front(Careless::open(&database).await?).await,
         Mode::Early => doing.front(Early(options.open(database).await?)).await,
     }
@@ -101,26 +104,53 @@ impl Doing {
         if !self.setup.worker {
             return self.front(store).await;
         }
-        let handler = self.clone();
+        let (handler, store) = (self.clone(), self.watched(store));
         let (callback, worker) = self
-            .endpoint()
-            .store(Watched::new(store, &self.journal, &self.teller))
+            .works()
+            .store(store)
             .handle(move |delivery| handler.clone().handle(delivery, pool.clone()))
-            .lease_ttl(Duration::from_millis(self.setup.lease_ttl_ms))
-            .idle_poll(Duration::from_millis(50))
-            // The kills are not the events' fault.
-            .suspect_limit(u32::MAX)
-            .retry(
-                RetryPolicy::default()
-                    .with_first_delay(Duration::from_millis(10))
-                    .with_max_delay(Duration::from_millis(100)),
-            )
             .build()?;
         let app = Router::new().route_service(PATH, callback);
         tokio::join!(worker.run(), self.listen(app)).1
     }
 
-    async fn front(self, inbox: impl Inbox) -> Result<(), BoxError> {
+    /// The file is the spool's, and the store behind it is one on a disk that is well.
+    async fn spooled(self) -> Result<(), BoxError> {
+        let options = SqliteStore::options().with_reserve(0);
+        let engine = options.open(self.setup.engine()).await?;
+        let away = Away::while_there(engine.clone(), self.setup.away());
+        let (spooled, forwarder) = SpoolOptions::default()
+            .with_reserve(self.setup.reserve)
+            .with_busy_timeout(Duration::from_millis(self.setup.busy_timeout_ms))
+            .open(away, &self.setup.database)
+            .await?;
+        let (handler, store) = (self.clone(), self.watched(engine));
+        let worker = self
+            .works()
+            .store(store)
+            .handle(move |delivery| handler.clone().handle(delivery, None))
+            .build_worker()?;
+        tokio::join!(worker.run(), forwarder.run(), self.front(spooled)).2
+    }
+
+    fn watched<S: Store>(&self, store: S) -> Watched<S> {
+        Watched::new(store, &self.journal, &self.teller)
+    }
+
+    /// An endpoint that is to have a worker.
+    fn works(&self) -> Callbacks<MusicVideo> {
+        self.endpoint()
+            .lease_ttl(Duration::from_millis(self.setup.lease_ttl_ms))
+            .idle_poll(Duration::from_millis(50))
+            .suspect_limit(self.setup.suspect_limit)
+            .retry(
+                RetryPolicy::default()
+                    .with_first_delay(Duration::from_millis(10))
+                    .with_max_delay(Duration::from_millis(100)),
+            )
+    }
+
+    async fn front(&self, inbox: impl Inbox) -> Result<(), BoxError> {
         let callback = self.endpoint().store(inbox).build_front()?;
         self.listen(Router::new().route_service(PATH, callback))
             .await
@@ -147,6 +177,9 @@ impl Doing {
         let _within = self.teller.enter(Part::Handler);
         let (task, rank) = (delivery.event.task_id.clone(), delivery.rank());
         self.journal.write(&Line::Begin(task.clone(), rank));
+        if task == POISON {
+            kill_process(rustix::process::getpid(), Signal::KILL)?;
+        }
         let time = fastrand::u64(0..=self.setup.handler_ms);
         tokio::time::sleep(Duration::from_millis(time)).await;
         let failing = || fastrand::u32(0..100) < self.setup.failing;

@@ -24,6 +24,8 @@ pub struct Setup {
     pub reserve: u64,
     /// Whether a worker handles what is received.
     pub worker: bool,
+    /// How many leases of an event may expire before it is given up.
+    pub suspect_limit: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,10 @@ pub enum Mode {
     Careless,
     /// A store that answers while it still commits.
     Early,
+    /// No file at all.
+    Memory,
+    /// A spool in front of a store that is away for as long as the test says.
+    Spooled,
 }
 
 impl Setup {
@@ -53,6 +59,8 @@ impl Setup {
             ack_deadline_ms: 10_000,
             reserve: 0,
             worker: true,
+            // The kills are not the events' fault.
+            suspect_limit: u32::MAX,
         }
     }
 
@@ -65,6 +73,16 @@ impl Setup {
     /// For the environment of a process that is to be a receiver.
     pub fn variable(&self) -> (&'static str, String) {
         (VARIABLE, serde_json::to_string(self).unwrap())
+    }
+
+    /// The store behind a spool.
+    pub fn engine(&self) -> PathBuf {
+        self.notes.join("engine.db")
+    }
+
+    /// It is away while this is there.
+    pub fn away(&self) -> PathBuf {
+        self.notes.join("away")
     }
 
     pub fn journal(&self) -> PathBuf {

@@ -1,6 +1,12 @@
 //! Stores that are watched, and stores that are wrong.
 
-use std::{collections::HashMap, path::Path, slice, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    slice,
+    sync::Mutex,
+    time::Duration,
+};
 
 use sqlx::{
     Executor, SqlitePool, query,
@@ -117,6 +123,31 @@ impl<S: Store> Store for Watched<S> {
 
     async fn changed(&self, queue: &Queue) {
         self.store.changed(queue).await;
+    }
+}
+
+/// A store that takes nothing while a file is there.
+pub struct Away {
+    store: SqliteStore,
+    file: PathBuf,
+}
+
+impl Away {
+    pub fn while_there(store: SqliteStore, file: PathBuf) -> Self {
+        Self { store, file }
+    }
+}
+
+impl Inbox for Away {
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    async fn insert(&self, records: &[NewRecord]) -> Result<Vec<Inserted>, StoreError> {
+        if self.file.exists() {
+            return Err(StoreError::unavailable("it is away"));
+        }
+        self.store.insert(records).await
     }
 }
 

@@ -5,6 +5,9 @@
 mod cluster;
 mod cuts;
 mod ends;
+#[path = "../support/faketime.rs"]
+mod faketime;
+mod machine;
 mod memory;
 mod replicas;
 mod scripts;
@@ -12,6 +15,10 @@ mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod settings;
+#[path = "../support/small_disk.rs"]
+mod small_disk;
+#[path = "../support/strace.rs"]
+mod strace;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -38,6 +45,7 @@ fn main() -> ExitCode {
         scripts::trials(),
         server::trials(),
         ends::trials(),
+        machine::trials(),
         memory::trials(),
         cuts::trials(),
         replicas::trials(),
@@ -49,6 +57,17 @@ fn main() -> ExitCode {
 
 /// A test that needs a server.
 fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    trial_that_needs(name, missing, test)
+}
+
+fn trial_that_needs<F>(
+    name: &'static str,
+    missing: fn() -> Option<String>,
+    test: fn() -> F,
+) -> Trial
 where
     F: Future<Output = ()> + 'static,
 {

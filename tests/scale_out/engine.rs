@@ -9,7 +9,7 @@ use sqlx::{PgPool, raw_sql};
 use tokio::time::sleep;
 use tower_callback::{
     RedisStore,
-    store::{Counts, Found, Inspect, PostgresStore, Queue, Store},
+    store::{AnyStore, Counts, Found, Inspect, PostgresStore, Queue, Store},
 };
 
 use crate::{
@@ -135,6 +135,13 @@ pub(crate) fn events() -> Queue {
 }
 
 impl Direct {
+    pub(crate) fn store(&self) -> AnyStore {
+        match self {
+            Self::Postgres(store, _) => AnyStore::new(store.clone()),
+            Self::Redis(store) => AnyStore::new(store.clone()),
+        }
+    }
+
     pub(crate) async fn counts(&self) -> Counts {
         match self {
             Self::Postgres(store, _) => store.counts(&events()).await,

@@ -74,6 +74,7 @@ impl Fleet {
                 handler: style.handler,
                 failing: style.failing,
                 hold: None,
+                poison: None,
             };
             members.push((format!("worker-{number}"), role));
         }
@@ -176,6 +177,16 @@ impl Member {
     pub(crate) async fn kill(&mut self) {
         self.says = None;
         self.child.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().unwrap();
+        let ended = child.try_wait().unwrap().is_some();
+        if ended {
+            self.child = None;
+        }
+        ended
     }
 
     /// Asks it to end, and waits until it has.

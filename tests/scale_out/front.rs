@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
+use tower::ServiceExt;
 use tower_callback::{
     BoxError, Callbacks, MusicVideo, RedisStore, Token,
     store::{AnyInbox, Inbox, Spooled},
+    testing::callback,
 };
 
 use crate::{
+    engine::Direct,
     role::{ENDPOINT, Engine, PATH, Role, Setup, at_last, tell_serving, until},
     servers::loopback,
     worker::postgres,
@@ -59,4 +62,16 @@ async fn serve(
     tell_serving()?;
     let served = axum::serve(listener, app).with_graceful_shutdown(until(stop));
     Ok(served.await?)
+}
+
+/// A front in this process receives one callback.
+pub(crate) async fn receive(direct: &Direct, task: &str) {
+    const SECRET: &str = "a-secret-of-32-characters-or-so";
+    let front = Callbacks::<MusicVideo>::new(ENDPOINT, Token::query("token", SECRET))
+        .store(direct.store())
+        .build_front()
+        .unwrap();
+    let request = callback(task).query("token", SECRET).request(PATH);
+    let response = front.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
 }

@@ -5,18 +5,14 @@ use std::{path::Path, time::Duration};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
-use tower_callback::{
-    Callbacks, MusicVideo, Token,
-    store::{AnyInbox, State},
-    testing::callback,
-};
+use tower_callback::store::State;
 
 use crate::{
     engine::{Direct, Kind, Server},
     fleet::Member,
+    front::receive,
     journal::{self, Line, What},
-    role::{ENDPOINT, PATH, Role},
+    role::Role,
 };
 
 const LEASE_TTL: Duration = Duration::from_secs(1);
@@ -41,12 +37,13 @@ async fn run(kind: Kind) -> Result<(), String> {
             handler: Duration::ZERO,
             failing: 0,
             hold,
+            poison: None,
         };
         Member::new(&server, name.to_owned(), role, SECRET, &journal)
     };
 
     let direct = server.open().await;
-    receive(&direct).await;
+    receive(&direct, TASK).await;
     let mut frozen = worker("frozen", Some(hold.clone()));
     frozen.start();
     let first = line(&journal, "frozen", What::Begins).await;
@@ -87,21 +84,6 @@ async fn run(kind: Kind) -> Result<(), String> {
         assert_eq!(workers, ["successor"]);
     }
     Ok(())
-}
-
-/// A front in this process receives one callback.
-async fn receive(direct: &Direct) {
-    let store = match direct {
-        Direct::Postgres(store, _) => AnyInbox::new(store.clone()),
-        Direct::Redis(store) => AnyInbox::new(store.clone()),
-    };
-    let front = Callbacks::<MusicVideo>::new(ENDPOINT, Token::query("token", SECRET))
-        .store(store)
-        .build_front()
-        .unwrap();
-    let request = callback(TASK).query("token", SECRET).request(PATH);
-    let response = front.oneshot(request.unwrap()).await.unwrap();
-    assert_eq!(response.status(), 200);
 }
 
 /// Waits for a line in the journal.

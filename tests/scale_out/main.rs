@@ -17,10 +17,12 @@ mod frozen;
 mod journal;
 mod lane;
 mod outage;
+mod poison;
 mod role;
 mod rolling;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod silent;
 mod watched;
 mod worker;
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         frozen::trials(),
         rolling::trials(),
         outage::trials(),
+        poison::trials(),
+        silent::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -44,6 +44,9 @@ pub(crate) enum Role {
         failing: u32,
         /// Handlers go on when this file is there.
         hold: Option<PathBuf>,
+        /// Whether a task of this name ends the process, which is given up after so many leases have
+        /// expired.
+        poison: Option<(String, u32)>,
     },
 }
 

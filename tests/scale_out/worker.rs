@@ -2,6 +2,7 @@
 
 use std::{path::Path, str::FromStr, time::Duration};
 
+use rustix::process::{Signal, kill_process};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -36,6 +37,7 @@ pub(crate) async fn run(setup: &Setup, stop: watch::Receiver<bool>) -> Result<()
         handler,
         failing,
         hold,
+        poison,
     } = &setup.role
     else {
         return Err("this is no worker".into());
@@ -58,14 +60,15 @@ pub(crate) async fn run(setup: &Setup, stop: watch::Receiver<bool>) -> Result<()
         time: *handler,
         failing: *failing,
         hold: hold.as_deref().map(Into::into),
+        poison: poison.as_ref().map(|(task, _)| task.as_str().into()),
     };
     let worker = Callbacks::<MusicVideo>::new(ENDPOINT, Token::query("token", &*setup.secret))
         .store(Watched::new(store, journal))
         .handle(move |delivery| works.clone().handle(delivery))
         .lease_ttl(*lease_ttl)
         .idle_poll(Duration::from_millis(100))
-        // The kills are not the events' fault.
-        .suspect_limit(u32::MAX)
+        // Other kills are not the events' fault.
+        .suspect_limit(poison.as_ref().map_or(u32::MAX, |(_, limit)| *limit))
         .retry(
             RetryPolicy::default()
                 .with_first_delay(Duration::from_millis(10))
@@ -86,11 +89,15 @@ struct Works {
     time: Duration,
     failing: u32,
     hold: Option<Box<Path>>,
+    poison: Option<Box<str>>,
 }
 
 impl Works {
     async fn handle(self, delivery: Delivery<MusicVideo>) -> Result<(), HandlerError> {
         self.tell(What::Begins, &delivery);
+        if self.poison.as_deref() == Some(delivery.key()) {
+            kill_process(rustix::process::getpid(), Signal::KILL)?;
+        }
         sleep(self.time.mul_f32(fastrand::f32())).await;
         if let Some(file) = &self.hold {
             self.hold(file, &delivery).await?;

@@ -18,7 +18,10 @@ pub mod proxy;
 #[cfg(feature = "redis")]
 pub mod redis;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+};
 
 pub use self::ci::cannot_run;
 
@@ -36,4 +39,17 @@ pub fn free_port() -> u16 {
 
 pub fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The program and the arguments that start a server, maybe as the last arguments of another program.
+fn wrapped(wrapper: &[String], program: PathBuf, args: &[String]) -> (PathBuf, Vec<String>) {
+    let [first, others @ ..] = wrapper else {
+        return (program, args.to_vec());
+    };
+    let program = program.to_str().unwrap().to_owned();
+    let others = others.iter().cloned().chain([program]);
+    (
+        PathBuf::from(first),
+        others.chain(args.iter().cloned()).collect(),
+    )
 }

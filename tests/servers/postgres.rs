@@ -18,9 +18,15 @@ use tempfile::TempDir;
 use super::{
     free_port, loopback,
     process::{Process, User, find},
+    wrapped,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whom it runs as.
+fn user() -> User {
+    User::instead_of_root(&["postgres", "nobody"])
+}
 
 /// The newest server that is installed.
 fn binaries() -> Option<PathBuf> {
@@ -67,6 +73,8 @@ pub struct Postgres {
     port: u16,
     binaries: PathBuf,
     user: User,
+    /// A command that starts it, if it is not started as it is.
+    wrapper: Vec<String>,
     args: Vec<String>,
     process: Mutex<Option<Process>>,
     databases: AtomicU32,
@@ -86,14 +94,27 @@ impl Postgres {
     ///
     /// Where there is no PostgreSQL: ask [`missing`] before.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let binaries = binaries().unwrap();
-        let user = User::instead_of_root(&["postgres", "nobody"]);
-        let directory = user.directory();
+        Self::start_under(&[], settings)
+    }
+
+    /// The same as the last argument of another program.
+    pub fn start_under(wrapper: &[String], settings: &[(&str, &str)]) -> Self {
+        Self::make(user().directory(), wrapper, settings)
+    }
+
+    /// The same with its data on this disk.
+    pub fn start_on(disk: &Path, settings: &[(&str, &str)]) -> Self {
+        user().give(disk);
+        Self::make(user().directory_in(disk), &[], settings)
+    }
+
+    fn make(directory: TempDir, wrapper: &[String], settings: &[(&str, &str)]) -> Self {
+        let (binaries, user) = (binaries().unwrap(), user());
         let data = directory.path().join("data");
         let made = user
             .command(binaries.join("initdb"))
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"])
-            .args(["--locale=C", "--no-sync", "-D"])
+            .args(["--locale=C", "--data-checksums", "--no-sync", "-D"])
             .arg(&data)
             .output()
             .unwrap();
@@ -102,7 +123,7 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        Self::start_in(binaries, user, directory, settings)
+        Self::start_in(binaries, directory, wrapper, settings)
     }
 
     /// One that streams from this one.
@@ -127,15 +148,16 @@ impl Postgres {
             "pg_basebackup: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        Self::start_in(self.binaries.clone(), self.user, directory, &[])
+        Self::start_in(self.binaries.clone(), directory, &[], &[])
     }
 
     fn start_in(
         binaries: PathBuf,
-        user: User,
         directory: TempDir,
+        wrapper: &[String],
         settings: &[(&str, &str)],
     ) -> Self {
+        let user = user();
         let log = directory.path().join("log");
         fs::write(&log, "").unwrap();
         user.give(&log);
@@ -157,6 +179,7 @@ impl Postgres {
             port,
             binaries,
             user,
+            wrapper: wrapper.to_vec(),
             args,
             process: Mutex::default(),
             databases: AtomicU32::new(0),
@@ -185,6 +208,19 @@ impl Postgres {
         let file = self.directory.path().join("data/postmaster.pid");
         let text = fs::read_to_string(file).unwrap();
         text.lines().next().unwrap().parse().unwrap()
+    }
+
+    /// The processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let children = children.split_whitespace();
+        children.map(|child| child.parse().unwrap()).collect()
+    }
+
+    /// A file among its data.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.directory.path().join("data").join(path)
     }
 
     /// A connection to a database of this name.
@@ -221,10 +257,11 @@ impl Postgres {
     pub fn run(&self) {
         let mut process = self.process.lock().unwrap();
         assert!(process.is_none(), "it runs");
+        let (program, args) = wrapped(&self.wrapper, self.binaries.join("postgres"), &self.args);
         let started = process.insert(Process::start(
             self.user,
-            &self.binaries.join("postgres"),
-            &self.args,
+            &program,
+            &args,
             self.directory.path(),
             "QUIT",
             &self.log(),

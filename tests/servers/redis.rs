@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -17,9 +17,15 @@ use tempfile::TempDir;
 use super::{
     free_port, loopback,
     process::{Process, User, find},
+    wrapped,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whom it runs as.
+fn user() -> User {
+    User::instead_of_root(&["redis", "nobody"])
+}
 
 fn binary() -> Option<PathBuf> {
     find("redis-server", &[])
@@ -45,6 +51,8 @@ const DURABLE: &[(&str, &str)] = &[
 pub struct Redis {
     port: u16,
     user: User,
+    /// A command that starts it, if it is not started as it is.
+    wrapper: Vec<String>,
     args: Vec<String>,
     process: Mutex<Option<Process>>,
     names: AtomicU32,
@@ -64,14 +72,28 @@ impl Redis {
     ///
     /// Where there is no Redis: ask [`missing`] before.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let server = Self::prepare(settings);
+        Self::make(user().directory(), &[], settings)
+    }
+
+    /// The same as the last argument of another program.
+    pub fn start_under(wrapper: &[String]) -> Self {
+        Self::make(user().directory(), wrapper, &[])
+    }
+
+    /// The same with its data on this disk.
+    pub fn start_on(disk: &Path) -> Self {
+        user().give(disk);
+        Self::make(user().directory_in(disk), &[], &[])
+    }
+
+    fn make(directory: TempDir, wrapper: &[String], settings: &[(&str, &str)]) -> Self {
+        let server = Self::prepare(directory, wrapper, settings);
         server.run();
         server
     }
 
-    fn prepare(settings: &[(&str, &str)]) -> Self {
-        let user = User::instead_of_root(&["redis", "nobody"]);
-        let directory = user.directory();
+    fn prepare(directory: TempDir, wrapper: &[String], settings: &[(&str, &str)]) -> Self {
+        let user = user();
         let port = free_port();
         let log = directory.path().join("log");
         fs::write(&log, "").unwrap();
@@ -96,6 +118,7 @@ impl Redis {
         Self {
             port,
             user,
+            wrapper: wrapper.to_vec(),
             args,
             process: Mutex::default(),
             names: AtomicU32::new(0),
@@ -138,27 +161,49 @@ impl Redis {
 
     /// Starts it again, and waits until it answers.
     pub fn run(&self) {
+        if let Err(log) = self.try_run() {
+            panic!("Redis does not start: {log}");
+        }
+    }
+
+    /// The same, or what it wrote down if it does not start.
+    pub fn try_run(&self) -> Result<(), String> {
         let mut process = self.process.lock().unwrap();
         assert!(process.is_none(), "it runs");
-        let started = process.insert(Process::start(
+        let (program, args) = wrapped(&self.wrapper, binary().unwrap(), &self.args);
+        let log = self.directory.path().join("log");
+        let mut started = Process::start(
             self.user,
-            &binary().unwrap(),
-            &self.args,
+            &program,
+            &args,
             self.directory.path(),
             "KILL",
-            &self.directory.path().join("log"),
-        ));
+            &log,
+        );
         let start = Instant::now();
         while !answers(self.address()) {
             let waited = start.elapsed();
-            let ended = waited > Duration::from_secs(1) && started.ended();
-            assert!(
-                !ended && waited < PATIENCE,
-                "Redis does not start: {}",
-                self.log()
-            );
+            if waited > PATIENCE || waited > Duration::from_secs(1) && started.ended() {
+                started.stop("KILL");
+                return Err(self.log());
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+        *process = Some(started);
+        Ok(())
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        let info = self.command(&["INFO", "server"]);
+        let mut lines = info.lines();
+        let pid = lines.find_map(|line| line.strip_prefix("process_id:"));
+        pid.unwrap().trim().parse().unwrap()
+    }
+
+    /// A file among its data.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Processes that open a store: this very program, started once more.
 
-use std::{
-    path::PathBuf,
-    process::{Command, ExitCode},
-};
+use std::process::{Command, ExitCode};
 
 use tower_callback::testing::conformance::serve;
+
+#[path = "../support/faketime.rs"]
+mod faketime;
+
+pub(crate) use faketime::missing as missing_for_wrong_clocks;
 
 const VARIABLE: &str = "TOWER_CALLBACK_TEST_STORE";
 
@@ -16,27 +18,12 @@ pub(crate) fn command(place: &str, days_off: i64) -> Option<Command> {
     command.env(VARIABLE, place);
     if days_off != 0 {
         command
-            .env("LD_PRELOAD", faketime()?)
+            .env("LD_PRELOAD", faketime::library()?)
             .env("FAKETIME", format!("{days_off:+}d"))
             // Timers go by it, and it is no time of day.
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
     Some(command)
-}
-
-/// What is missing for a process with a wrong clock.
-pub(crate) fn missing_for_wrong_clocks() -> Option<String> {
-    match faketime() {
-        Some(_) => None,
-        None => Some("needs libfaketime: the Debian package `faketime`".to_owned()),
-    }
-}
-
-fn faketime() -> Option<PathBuf> {
-    let architectures = std::fs::read_dir("/usr/lib").ok()?;
-    architectures
-        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")))
-        .find(|library| library.exists())
 }
 
 /// Where this process was told that its store is, if it is one of these.

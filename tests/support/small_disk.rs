@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    dead_code,
     unreachable_pub,
     reason = "a module of its own in each test, which uses its own part"
 )]
@@ -28,9 +29,10 @@ const UNSHARED: &str = "TOWER_CALLBACK_TEST_UNSHARED";
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Result<Self, String> {
+    fn mount(at: &Path, mebibytes: u32) -> Result<Self, String> {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=32m", "tower-callback-test"])
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m")])
+            .arg("tower-callback-test")
             .arg(at)
             .output();
         match mounted {
@@ -52,11 +54,24 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A test on a disk that a server runs on, as a user that is not root. So whoever is not root cannot
+/// have it: in a namespace of one's own there is no other user.
+pub fn on_server_disk(mebibytes: u32, test: Test) -> Result<Completion, Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    match SmallDisk::mount(directory.path(), mebibytes) {
+        Ok(disk) => {
+            test(&disk.0);
+            Ok(Completion::Completed)
+        }
+        Err(reason) => cannot_run(format!("no small file system can be mounted: {reason}")),
+    }
+}
+
 /// Mounting is for root, also for the root of a namespace of one's own, in which the test is then
 /// run again. Not every container lets us have that.
 pub fn on_small_disk(name: &str, test: Test) -> Result<Completion, Failed> {
     let directory = tempfile::tempdir().unwrap();
-    let reason = match SmallDisk::mount(directory.path()) {
+    let reason = match SmallDisk::mount(directory.path(), 32) {
         Ok(disk) => {
             test(&disk.0);
             return Ok(Completion::Completed);
