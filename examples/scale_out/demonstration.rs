@@ -24,7 +24,7 @@ pub(super) async fn run(once: bool) -> Result<ExitCode, BoxError> {
         Ok(url) => url,
         #[cfg(unix)]
         Err(_) => private
-            .insert(super::private::Postgres::start().await?)
+            .insert(super::postgres::Postgres::start(&[]).await?)
             .url(),
         #[cfg(not(unix))]
         Err(_) => return Err("DATABASE_URL is not set".into()),

@@ -13,7 +13,8 @@
 mod demonstration;
 mod fleet;
 #[cfg(unix)]
-mod private;
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[cfg(unix)]
 #[path = "../support/server.rs"]
 mod server;

@@ -1,5 +1,10 @@
 //! A PostgreSQL of our own, from the machine's binaries. Nothing is left of it at the end.
 
+#![allow(
+    dead_code,
+    reason = "a module of its own in each example, which uses its own part"
+)]
+
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
@@ -16,13 +21,16 @@ use super::server::{Process, User, find};
 
 pub(super) struct Postgres {
     port: u16,
+    program: PathBuf,
+    user: User,
+    settings: Vec<String>,
     process: Option<Process>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Postgres {
-    /// Makes a server, and waits until it answers.
-    pub(super) async fn start() -> Result<Self, BoxError> {
+    /// Makes a server with these settings, `name=value`, and waits until it answers.
+    pub(super) async fn start(settings: &[&str]) -> Result<Self, BoxError> {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
         let versions = versions.flatten().map(|version| version.path().join("bin"));
         let program = find("postgres", &versions.collect::<Vec<PathBuf>>())
@@ -30,7 +38,6 @@ impl Postgres {
         // It refuses to be root.
         let user = User::instead_of_root(&["postgres", "nobody"]);
         let directory = user.directory();
-        let data = directory.path().join("data");
         let made = user
             .command(program.with_file_name("initdb"))
             .args([
@@ -43,7 +50,7 @@ impl Postgres {
                 "UTF8",
                 "-D",
             ])
-            .arg(&data)
+            .arg(directory.path().join("data"))
             .output()?;
         if !made.status.success() {
             return Err(String::from_utf8_lossy(&made.stderr).into());
@@ -54,27 +61,46 @@ impl Postgres {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
-        let args = [
-            format!("-D{}", data.display()),
-            format!("-p{port}"),
+        let mut server = Self {
+            port,
+            program,
+            user,
+            settings: settings.iter().map(|set| format!("-c{set}")).collect(),
+            process: None,
+            directory,
+        };
+        server.run().await?;
+        Ok(server)
+    }
+
+    /// Ends it as a crash would: it recovers from its log when it is run again.
+    pub(super) fn crash(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop("QUIT");
+        }
+    }
+
+    /// Runs it again, and waits until it answers.
+    pub(super) async fn run(&mut self) -> Result<(), BoxError> {
+        let (directory, log) = (self.directory.path(), self.directory.path().join("log"));
+        let mut args = vec![
+            format!("-D{}", directory.join("data").display()),
+            format!("-p{}", self.port),
             "-h127.0.0.1".to_owned(),
-            format!("-k{}", directory.path().display()),
+            format!("-k{}", directory.display()),
             "-N200".to_owned(),
         ];
-        let process = Process::start(user, &program, &args, directory.path(), "QUIT", &log);
-        let server = Self {
-            port,
-            process: Some(process),
-            _directory: directory,
-        };
-        let options: PgConnectOptions = server.url().parse()?;
+        args.extend_from_slice(&self.settings);
+        let process = Process::start(self.user, &self.program, &args, directory, "QUIT", &log);
+        self.process = Some(process);
+        let options: PgConnectOptions = self.url().parse()?;
         let answers = async {
             while options.connect().await.is_err() {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        match timeout(Duration::from_secs(30), answers).await {
-            Ok(()) => Ok(server),
+        match timeout(Duration::from_secs(60), answers).await {
+            Ok(()) => Ok(()),
             Err(_) => Err(fs::read_to_string(log)?.into()),
         }
     }
@@ -86,8 +112,6 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.stop("QUIT");
-        }
+        self.crash();
     }
 }
