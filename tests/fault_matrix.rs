@@ -1,5 +1,5 @@
-//! The page of faults keeps its word: every cell says what is promised, and every test named in it
-//! exists where the link leads.
+//! The pages that name tests keep their word: every test exists where the link leads, and every fault is
+//! answered for.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,16 +29,25 @@ fn defines(source: &str, name: &str) -> bool {
     }
 }
 
-#[test]
-fn every_test_that_the_page_names_exists() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let links = links(PAGE);
-    assert!(links.len() > 60, "{} links", links.len());
+fn exist(page: &str, directory: &str, at_least: usize) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let links = links(page);
+    assert!(links.len() >= at_least, "{} links", links.len());
     for (name, path) in links {
-        let source = fs::read_to_string(docs.join(path));
+        let source = fs::read_to_string(directory.join(path));
         let source = source.unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(defines(&source, name), "{path} has no test {name}");
     }
+}
+
+#[test]
+fn every_test_that_the_page_of_faults_names_exists() {
+    exist(PAGE, "docs", 60);
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    exist(include_str!("../SECURITY.md"), "", 40);
 }
 
 #[test]

@@ -26,38 +26,43 @@ const WARM_UP: usize = 3;
 impl Drift {
     /// Looks at samples that were taken at equal distances.
     ///
-    /// It is upward only if three things come together: the growth by the median of all slopes (Theil and Sen)
-    /// is more than what is allowed, the samples rise more often than chance lets them (Mann and Kendall, three
-    /// standard deviations), and the last third is above the one before it, so that a single step in the
-    /// middle of a run is looked at and found to be over.
+    /// It is upward only if all of this comes together: the growth by the median of all slopes (Theil and Sen)
+    /// is more than what is allowed; the samples rise more often than chance lets them (Mann and Kendall, three
+    /// standard deviations); the last third is above the one before it, which it is not after a single step
+    /// in the middle of a run; and the low ends of the thirds rise, which those of a sawtooth do not.
     pub(super) fn of(samples: &[f64], allowed: Allowance) -> Option<Self> {
         let samples = &samples[samples.len() / WARM_UP..];
-        if samples.len() < 8 {
+        if samples.len() < 9 {
             return None;
         }
-        let thirds: Vec<f64> = samples
-            .chunks(samples.len().div_ceil(3))
-            .map(median)
-            .collect();
+        let thirds: Vec<&[f64]> = samples.chunks(samples.len().div_ceil(3)).collect();
+        let [first, second, last] = thirds[..] else {
+            return None;
+        };
         let middle = median(samples);
         let growth = slope(samples) * (samples.len() - 1) as f64;
         let most = allowed.absolute + allowed.relative * middle;
-        let goes_on = thirds[2] - thirds[1] > most / 3.0;
+        let goes_on = median(last) - median(second) > most / 3.0;
+        let from_below = quantile(last, 0.1) - quantile(first, 0.1) > most / 2.0;
         Some(Self {
-            first: thirds[0],
+            first: median(first),
             median: middle,
-            last: thirds[2],
+            last: median(last),
             highest: samples.iter().copied().fold(0.0, f64::max),
             growth,
-            is_upward: growth > most && goes_on && rises(samples) > 3.0,
+            is_upward: growth > most && goes_on && from_below && rises(samples) > 3.0,
         })
     }
 }
 
 fn median(samples: &[f64]) -> f64 {
+    quantile(samples, 0.5)
+}
+
+fn quantile(samples: &[f64], part: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+    sorted[(sorted.len() as f64 * part) as usize]
 }
 
 /// All pairs of samples, the earlier one first, as distance and difference.
@@ -112,7 +117,9 @@ mod tests {
         assert!(!is_upward(noise));
         assert!(!is_upward(|n| 100.0 + noise(n)));
         assert!(!is_upward(|n| 300.0 - n as f64 + noise(n)));
-        assert!(!is_upward(|n| 100.0 + (n % 20) as f64 * 5.0));
+        for teeth in [7, 20, 33] {
+            assert!(!is_upward(|n| 100.0 + (n % teeth) as f64 * 5.0), "{teeth}");
+        }
     }
 
     #[test]

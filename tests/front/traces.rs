@@ -11,7 +11,7 @@ use tower_callback::{
     Callback, CallbackService, Callbacks, Event, EventKey, MemoryStore, MusicVideo, Token,
     event::{InvalidKey, ParseError},
     testing::{Fault, Recording},
-    verify::Secret,
+    verify::{Secret, Signature, Verify},
     verify_fn,
 };
 use tracing::Level;
@@ -133,6 +133,28 @@ async fn a_volatile_store_is_a_warning_when_an_endpoint_is_built_on_it() {
     let (capture, _guard) = Capture::start();
     let _rig = rig().await;
     assert_eq!(capture.lines("volatile").len(), 1);
+}
+
+#[tokio::test]
+async fn what_can_be_guessed_is_a_warning_when_an_endpoint_is_built_with_it() {
+    let build = |proof: Box<dyn Verify>| {
+        let (capture, _guard) = Capture::start();
+        Callbacks::<MusicVideo>::new("music-video", proof)
+            .store(MemoryStore::new())
+            .build_front()
+            .unwrap();
+        let lines = capture.lines("can be guessed");
+        assert!(
+            lines.iter().all(|line| !line.contains("0123456789")),
+            "{lines:?}"
+        );
+        lines.len()
+    };
+    let (short, long) = ("0123456789abcde", "0123456789abcdef");
+    assert_eq!(build(Box::new(Token::header("x-token", short))), 1);
+    assert_eq!(build(Box::new(Token::header("x-token", long))), 0);
+    assert_eq!(build(Box::new(Signature::github(short))), 1);
+    assert_eq!(build(Box::new(Signature::github(long))), 0);
 }
 
 #[tokio::test]
