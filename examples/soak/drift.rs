@@ -41,7 +41,7 @@ impl Drift {
         };
         let middle = median(samples);
         let growth = slope(samples) * (samples.len() - 1) as f64;
-        let most = allowed.absolute + allowed.relative * middle;
+        let most = allowed.relative.mul_add(middle, allowed.absolute);
         let goes_on = median(last) - median(second) > most / 3.0;
         let from_below = quantile(last, 0.1) - quantile(first, 0.1) > most / 2.0;
         Some(Self {
@@ -89,7 +89,7 @@ fn rises(samples: &[f64]) -> f64 {
         .map(|(_, difference)| difference.signum())
         .sum();
     let n = samples.len() as f64;
-    more / (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt()
+    more / (n * (n - 1.0) * 2.0_f64.mul_add(n, 5.0) / 18.0).sqrt()
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
         assert!(!is_upward(|n| 100.0 + noise(n)));
         assert!(!is_upward(|n| 300.0 - n as f64 + noise(n)));
         for teeth in [7, 20, 33] {
-            assert!(!is_upward(|n| 100.0 + (n % teeth) as f64 * 5.0), "{teeth}");
+            assert!(!is_upward(|n| (100 + n % teeth * 5) as f64), "{teeth}");
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_growth_that_is_allowed_is_none_and_few_samples_say_nothing() {
-        assert!(!is_upward(|n| 100.0 + n as f64 * 0.1));
+        assert!(!is_upward(|n| 100.0 + n as f64 / 10.0));
         assert!(Drift::of(&[1.0; 11], ALLOWED).is_none());
     }
 }

@@ -29,6 +29,8 @@ const CALM: Duration = Duration::from_secs(6);
 /// More samples than this say nothing more, and are many pairs.
 const SAMPLES: u32 = 600;
 
+const FEWEST: usize = 40;
+
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What is sampled, in which unit, and what of its growth is nothing.
@@ -60,7 +62,8 @@ pub(super) async fn soak(kind: Kind, time: Duration) -> Result<bool, BoxError> {
     let mut ticks = interval((time / SAMPLES).max(Duration::from_millis(500)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut faults, mut calm) = (0, Instant::now());
-    while start.elapsed() < time {
+    // However slow the machine is, there is something to look at.
+    while start.elapsed() < time || rows[0].len() < FEWEST && start.elapsed() < 4 * time {
         ticks.tick().await;
         if calm.elapsed() > CALM {
             let all = engine.faults();
