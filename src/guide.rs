@@ -8,9 +8,10 @@
 //! 6. [Polling](polling): what to do where no callback comes.
 //! 7. [Deploying](deploying): processes, containers, migrations, shutdown.
 //! 8. [Operating](operating): dead letters, quarantine, rotation, retention, backup.
-//! 9. [Testing](testing): a handler in five lines, a provider that misbehaves.
-//! 10. [Comparing](comparing): what others do better, and worse.
-//! 11. [Upgrading](upgrading).
+//! 9. [Observing](observing): metrics, alerts, spans, readiness.
+//! 10. [Testing](testing): a handler in five lines, a provider that misbehaves.
+//! 11. [Comparing](comparing): what others do better, and worse.
+//! 12. [Upgrading](upgrading).
 //!
 //! The same pages are in the folder `docs` of the repository.
 
@@ -32,6 +33,7 @@ pages! {
     polling "polling.md"
     deploying "deploying.md"
     operating "operating.md"
+    observing "observing.md"
     testing "testing.md"
     comparing "comparing.md"
     upgrading "upgrading.md"

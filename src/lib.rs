@@ -115,7 +115,7 @@
 //! | `redis` | [`RedisStore`]: durable, on a Redis server or cluster (from 7.0 on) that many processes share, through redis 1.8 |
 //! | `client` | `music_video::Client`: submits tasks to the provider and asks it how they are going, within its rate limit, on reqwest and rustls; `music_video::Submitter` submits each at most once; `Callbacks::poll_with` and `confirm_with` |
 //! | `download` | the `download` module: the video, out of a URL that expires, into a directory or an object store (on `object_store` 0.14 and reqwest 0.13, with rustls) |
-//! | `metrics` | counters through the [`metrics`](https://docs.rs/metrics) facade: callbacks by outcome, refusals by kind and part, secrets used by label |
+//! | `metrics` | the `metrics` module: what is counted, through the [`metrics`](https://docs.rs/metrics) facade: callbacks, commits, the inbox, deliveries, downloads |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
 //!
 //! A feature adds, and never changes what is there.
@@ -131,6 +131,7 @@
 
 pub mod callbacks;
 pub mod clock;
+mod count;
 #[cfg(any(feature = "download", feature = "sqlite"))]
 mod disk;
 #[cfg(feature = "download")]
@@ -139,6 +140,7 @@ pub mod download;
 mod error;
 pub mod event;
 pub mod front;
+pub mod health;
 // Its code needs every feature, where it is tested; where it is only read, it needs none.
 #[cfg(all(
     doc,
@@ -156,6 +158,9 @@ pub mod front;
 ))]
 pub mod guide;
 mod liveness;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 pub mod music_video;
 mod panic;
 mod redact;
@@ -199,3 +204,4 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[cfg(all(doctest, feature = "client", feature = "download", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+

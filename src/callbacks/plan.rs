@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::tracking::{Ground, Poller, Tracking};
 use crate::{
-    Clock,
+    Clock, count,
     error::BuildError,
     event::Event,
     front::{CallbackService, Endpoint, FrontSettings, Sink, read_key},
@@ -131,7 +131,7 @@ impl Plan {
         };
         Sink::Store {
             read: read_key::<E>,
-            committer: Committer::new(inbox, self.clock.clone()),
+            committer: Committer::new(Arc::clone(&self.name), inbox, self.clock.clone()),
             wake: Arc::clone(woken),
             hint,
         }
@@ -145,6 +145,7 @@ impl Plan {
         wakes: Wakes,
         liveness: Liveness,
     ) -> Worker {
+        count::describe();
         let (handler, tracked) = match self.tracking.take() {
             None => (handler, None),
             Some(tracking) => {
@@ -195,6 +196,7 @@ impl Plan {
         sink: Sink,
         liveness: Option<Liveness>,
     ) -> CallbackService {
+        count::describe();
         CallbackService::new(Endpoint::new(
             self.name,
             E::HEADERS,

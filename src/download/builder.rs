@@ -224,6 +224,7 @@ impl DownloaderBuilder {
     ///
     /// When a setting is wrong, or the system has no certificates to trust.
     pub fn build(mut self) -> Result<Downloader, BuildError> {
+        crate::count::describe();
         self.retry.validate()?;
         self.validate()?;
         let place = match self.target {

@@ -74,6 +74,29 @@ pub enum DownloadErrorKind {
 }
 
 impl DownloadErrorKind {
+    /// The word for traces and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidUrl => "invalid_url",
+            Self::InvalidName => "invalid_name",
+            Self::NotPublic => "not_public",
+            Self::Redirect => "redirect",
+            Self::Expired => "expired",
+            Self::Status => "status",
+            Self::Connection => "connection",
+            Self::TooSlow => "too_slow",
+            Self::Inconsistent => "inconsistent",
+            Self::UnknownLength => "unknown_length",
+            Self::TooLarge => "too_large",
+            Self::Encoded => "encoded",
+            Self::NotAVideo => "not_a_video",
+            Self::WrongDigest => "wrong_digest",
+            Self::StorageFull => "storage_full",
+            Self::Storage => "storage",
+            Self::Refresh => "refresh",
+        }
+    }
+
     fn is_retryable(self) -> bool {
         match self {
             Self::Expired

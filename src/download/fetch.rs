@@ -10,6 +10,7 @@ use super::{
     progress::{self, Progress, ProgressStream, Reporter},
     transfer::Transfer,
 };
+use crate::count;
 
 /// A video that is to be fetched: made by [`Downloader::fetch`](super::Downloader::fetch), and begun by
 /// `.await`.
@@ -69,6 +70,19 @@ impl Fetch {
         let (reporter, stream) = progress::channel(self.shared.requests.clock.clone());
         self.reporter = Some(reporter);
         stream
+    }
+
+    async fn counted(self) -> Result<Video, DownloadError> {
+        let clock = self.shared.requests.clock.clone();
+        let begun = clock.stopwatch();
+        let ended = self.run().await;
+        let outcome = match &ended {
+            Ok(video) if video.already_there => "already_there",
+            Ok(_) => "fetched",
+            Err(error) => error.kind().as_str(),
+        };
+        count::download(outcome, clock.elapsed(&begun));
+        ended
     }
 
     async fn run(mut self) -> Result<Video, DownloadError> {
@@ -141,7 +155,7 @@ impl IntoFuture for Fetch {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(self.counted())
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::Stopwatch,
+    count,
     worker::{RetryPolicy, random},
 };
 
@@ -208,6 +209,7 @@ impl Transfer {
     }
 
     async fn take(&mut self, bytes: &[u8], end: Option<u64>) -> Result<(), Setback> {
+        count::downloaded(bytes.len());
         let done = self.done.saturating_add(bytes.len() as u64);
         if end.is_some_and(|end| done > end) {
             return Err(Setback::anew("more came than was announced"));

@@ -112,6 +112,7 @@ impl Meta {
     }
 
     /// With where the submission that asked for it stands in its trace.
+    #[cfg(feature = "client")]
     pub(crate) fn with_submission(mut self, context: Option<TraceContext>) -> Self {
         self.submission = context.map(Kept::from);
         self

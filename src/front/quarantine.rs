@@ -9,7 +9,7 @@ use super::{
     outcome::Outcome,
     receive::{Receipt, meta},
 };
-use crate::{event::ParseError, store::NewRecord, verify::Verified};
+use crate::{count, event::ParseError, store::NewRecord, verify::Verified};
 
 impl Endpoint {
     /// Keeps what nobody could read, with the headers that the event lists. If that fails too, the
@@ -33,6 +33,9 @@ impl Endpoint {
         let meta = meta(receipt, verified, &headers).quarantined(reason.clone(), signed, hint);
         let record = NewRecord::new(self.quarantine.clone(), key, body).with_meta(meta.encode());
         let kept = self.insert(receipt, record).await;
+        if kept.disposition == Disposition::Stored {
+            count::quarantined(&self.name, unread.disposition.as_str());
+        }
         match kept.disposition {
             Disposition::Stored | Disposition::Upgraded | Disposition::Repeated { .. } => unread,
             _ => Outcome {

@@ -12,9 +12,15 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::Disposition;
 
-/// The body of our replies: a few constant bytes.
+/// The body of our replies: a few bytes.
 #[derive(Clone, Debug)]
 pub struct ReplyBody(Option<Bytes>);
+
+impl ReplyBody {
+    pub(crate) fn new(text: String) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+}
 
 impl Body for ReplyBody {
     type Data = Bytes;

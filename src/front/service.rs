@@ -46,7 +46,8 @@ impl CallbackService {
         CallbackLayer::new(Arc::clone(&self.endpoint), path)
     }
 
-    /// Whether callbacks that are received now will be handled, for a readiness probe.
+    /// Whether callbacks that are received now will be handled. A [`Health`](crate::health::Health) answers probes
+    /// with it, and knows of the store, too.
     ///
     /// # Errors
     ///
@@ -55,6 +56,12 @@ impl CallbackService {
     /// elsewhere.
     pub async fn readiness(&self) -> Result<(), NotReady> {
         self.endpoint.readiness()
+    }
+}
+
+impl CallbackService {
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.endpoint.name)
     }
 }
 

@@ -43,6 +43,11 @@ impl Queue {
         &self.endpoint
     }
 
+    /// The same, to be shared.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.endpoint
+    }
+
     /// The kind.
     pub fn kind(&self) -> QueueKind {
         self.kind

@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use super::any::Failure;
-use crate::store::{Lease, Leased};
+use crate::{
+    event::{Meta, Source},
+    store::{Lease, Leased},
+};
 
 /// Dropped with the loop that owns it, which aborts what still runs.
 #[derive(Default)]
@@ -38,6 +41,8 @@ pub(super) struct About {
     pub(super) attempt: u32,
     /// On the store's clock, at the lease.
     pub(super) age: Duration,
+    /// Only where something is counted.
+    pub(super) source: Source,
 }
 
 /// How a handler's task ended.
@@ -56,7 +61,16 @@ impl About {
             key: leased.key.clone(),
             attempt: leased.attempt,
             age: leased.age,
+            source: source(leased),
         }
+    }
+}
+
+/// What is counted by it: nobody else has the meta read for this.
+fn source(leased: &Leased) -> Source {
+    match cfg!(feature = "metrics") {
+        true => Meta::decode(&leased.meta).map_or_else(|_| Source::default(), |meta| meta.source),
+        false => Source::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::{
     any::{Failure, Job, Seat},
+    count,
     held::{BATCH, lossy},
     jobs::About,
     retry::{part_of, random},
@@ -172,7 +173,9 @@ impl Run<'_> {
         let clock = self.endpoint.clock.clone();
         let limit = settings.handler_timeout;
         let Place { slot, seat } = place;
+        let queue = self.endpoint.queue.clone();
         let task = async move {
+            let begun = clock.stopwatch();
             let handled = catch_future(seat.take(job));
             let handled = match limit {
                 None => Some(handled.await),
@@ -195,6 +198,7 @@ impl Run<'_> {
                     (Err(failure), "timed_out")
                 }
             };
+            count::handler(&queue, word, clock.elapsed(&begun));
             span::ended(word);
             result
         };
@@ -220,6 +224,7 @@ impl Run<'_> {
             reason,
             "an event is given up as a dead letter",
         );
+        count::ended(&self.endpoint.queue, &About::of(leased), "dead");
         self.outbox.push(Settlement::new(
             leased.lease.clone(),
             Action::Dead { reason },

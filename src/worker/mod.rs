@@ -14,6 +14,7 @@
 //! failed attempt, and [`HandlerError`] for what a handler can say about it.
 
 mod any;
+mod count;
 mod delivery;
 mod error;
 mod handler;

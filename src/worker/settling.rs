@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     any::Failure,
+    count,
     error::{Ruled, Verdict},
     held::{BATCH, lossy},
     jobs::{About, End},
@@ -155,7 +156,7 @@ impl Run<'_> {
     fn ended(&self, about: About, end: End) {
         if !self.held.holds(about.lease.token) {
             // Told when the lease was lost.
-            return;
+            return count::ended(&self.endpoint.queue, &about, "lost");
         }
         if about.lease.is_completing() {
             return self.asks().push_back((about, end));
@@ -184,6 +185,7 @@ impl Run<'_> {
             for ((about, end), answer) in asked.into_iter().zip(answers) {
                 match answer {
                     Ok(true) => {
+                        count::ended(&self.endpoint.queue, &about, "handled");
                         self.held.end(about.lease.token);
                     }
                     Ok(false) => {
@@ -220,6 +222,7 @@ impl Run<'_> {
             },
             End::Failed(failure) => self.failed(&about, failure),
         };
+        count::settled(&self.endpoint.queue, &about, &action);
         self.outbox.push(Settlement::new(about.lease, action));
     }
 

@@ -1,6 +1,10 @@
 //! The worker, as users hold it.
 
-use std::{fmt, pin::pin, sync::Arc};
+use std::{
+    fmt,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -31,7 +35,10 @@ use crate::{
 #[must_use = "nothing is handled until the worker is run: spawn `worker.run_until(shutdown)`"]
 pub struct Worker {
     endpoints: Vec<Endpoint>,
+    beside: Vec<Beside>,
 }
+
+type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One endpoint's share of a worker.
 pub(super) struct Endpoint {
@@ -66,6 +73,7 @@ impl Worker {
                 wake,
                 liveness,
             }],
+            beside: Vec::new(),
         }
     }
 
@@ -78,6 +86,14 @@ impl Worker {
     /// same retention: the shortest one forgets for all of them.
     pub fn with(mut self, other: Self) -> Self {
         self.endpoints.extend(other.endpoints);
+        self.beside.extend(other.beside);
+        self
+    }
+
+    /// Runs a future beside the handlers, from when the worker is run until it has ended, such as
+    /// [`Health::run`](crate::health::Health::run). One that ends earlier changes nothing.
+    pub fn beside(mut self, future: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.beside.push(Box::pin(future));
         self
     }
 
@@ -93,7 +109,7 @@ impl Worker {
     /// When this future is dropped instead, running handlers are aborted, and their events come again
     /// when their leases have expired.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) {
-        let endpoints = self.endpoints;
+        let Self { endpoints, beside } = self;
         for endpoint in &endpoints {
             endpoint.liveness.set(Life::Running);
         }
@@ -103,7 +119,7 @@ impl Worker {
             suspects: Arc::new(Semaphore::new(1)),
             retention: longest_retention(&endpoints),
         };
-        {
+        let handling = async {
             let each = |endpoint| run::run(endpoint, shared.clone());
             let mut all = pin!(join_all(endpoints.iter().map(each)));
             tokio::select! {
@@ -113,6 +129,14 @@ impl Worker {
                     all.await;
                 }
             }
+        };
+        let beside = async {
+            join_all(beside).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = handling => {}
+            () = beside => {}
         }
         for endpoint in &endpoints {
             endpoint.liveness.set(Life::Stopped);

@@ -15,7 +15,7 @@ use tower_callback::{
 };
 
 use crate::{
-    CANARY, Traced, assert_unseen,
+    CANARY, Metered, Traced, assert_unseen,
     body::Chunks,
     call,
     kinds::{Head, kinds},
@@ -74,6 +74,10 @@ fn post(body: impl Into<Chunks>) -> Request<Chunks> {
     ] {
         head = head.with(name, CANARY);
     }
+    // A trace of its own, whose state is kept, too.
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    head = head.with("traceparent", parent);
+    head = head.with("tracestate", &format!("a={CANARY}"));
     head.post(body.into())
 }
 
@@ -107,6 +111,7 @@ fn unreadable() -> [String; 9] {
 #[tokio::test]
 async fn no_kind_of_proof_lets_the_canary_out_when_it_accepts_or_when_it_refuses() {
     let (traced, _guard) = Traced::start();
+    let metered = Metered::start();
     let mut all = Seen::default();
     for kind in kinds() {
         let (service, _) = endpoint((kind.proof)(), |b| b);
@@ -122,12 +127,14 @@ async fn no_kind_of_proof_lets_the_canary_out_when_it_accepts_or_when_it_refuses
     assert_eq!(all.outcomes, ["refused", "stored"].into());
     assert!(traced.text().contains("callback refused"), "it was traced");
     assert_unseen(&traced.text(), CANARY);
+    assert_unseen(&metered.text(), CANARY);
     assert_unseen(&all.text, CANARY);
 }
 
 #[tokio::test]
 async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
     let (traced, _guard) = Traced::start();
+    let metered = Metered::start();
     let mut all = Seen::default();
 
     let (service, _) = endpoint(token(), |b| b);
@@ -249,12 +256,14 @@ async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
     ];
     assert_eq!(all.outcomes, everything.into());
     assert_unseen(&traced.text(), CANARY);
+    assert_unseen(&metered.text(), CANARY);
     assert_unseen(&all.text, CANARY);
 }
 
 #[tokio::test]
 async fn a_layer_lets_the_canary_out_neither_at_its_path_nor_beside_it() {
     let (traced, _guard) = Traced::start();
+    let metered = Metered::start();
     let (service, _) = endpoint(Token::segment(CANARY), |b| b);
     let layer = service.layer("/callback/{token}").unwrap();
     let app = service_fn(async |_: Request<Chunks>| {
@@ -277,6 +286,7 @@ async fn a_layer_lets_the_canary_out_neither_at_its_path_nor_beside_it() {
     }
     assert!(traced.text().contains("mistyped"), "near misses are told");
     assert_unseen(&traced.text(), CANARY);
+    assert_unseen(&metered.text(), CANARY);
     assert_unseen(&text, CANARY);
 }
 
@@ -307,6 +317,7 @@ impl std::fmt::Debug for Fickle {
 #[tokio::test]
 async fn no_attempt_to_handle_an_event_lets_the_canary_out() {
     let (traced, _guard) = Traced::start();
+    let metered = Metered::start();
     let store = MemoryStore::new();
     let front = Callbacks::<MusicVideo>::new(NAME, token())
         .store(store.clone())
@@ -369,5 +380,6 @@ async fn no_attempt_to_handle_an_event_lets_the_canary_out() {
     assert!(printed.text().contains("Delivery"), "it was printed");
     assert_unseen(&text, CANARY);
     assert_unseen(&printed.text(), CANARY);
+    assert_unseen(&metered.text(), CANARY);
     assert_unseen(&all.text, CANARY);
 }

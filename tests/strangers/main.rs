@@ -17,9 +17,11 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use metrics_util::debugging::DebuggingRecorder;
 use tower::ServiceExt;
 use tower_callback::{CallbackService, front::ReplyBody};
 use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use self::body::Chunks;
 
@@ -56,6 +58,7 @@ impl Traced {
         let writer = traced.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
@@ -74,6 +77,29 @@ impl io::Write for Traced {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Everything that is counted while a test runs; nothing without the feature `metrics`.
+struct Metered {
+    recorder: &'static DebuggingRecorder,
+    _guard: metrics::LocalRecorderGuard<'static>,
+}
+
+impl Metered {
+    /// Counts what this thread does.
+    fn start() -> Self {
+        let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
+        Self {
+            recorder,
+            _guard: metrics::set_default_local_recorder(recorder),
+        }
+    }
+
+    fn text(&self) -> String {
+        let all = self.recorder.snapshotter().snapshot().into_vec();
+        assert_eq!(all.is_empty(), !cfg!(feature = "metrics"));
+        format!("{all:?}")
     }
 }
 

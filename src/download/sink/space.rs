@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::disk::free_space;
+use crate::{count, disk::free_space};
 
 /// The free space of a directory's file system, and what of it is promised to downloads that run.
 #[derive(Debug)]
@@ -41,7 +41,11 @@ impl Space {
 
     fn check(&self, bytes: u64) -> io::Result<()> {
         let needed = self.reserve.saturating_add(bytes);
-        match free_space(&self.directory)? {
+        let free = free_space(&self.directory)?;
+        if let Some(free) = free {
+            count::disk("videos", free, self.reserve);
+        }
+        match free {
             Some(free) if free < needed => Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "the disk has no room for it beside its reserve",

@@ -34,8 +34,8 @@ impl Ledger {
     pub(super) fn new(endpoint: Arc<str>, store: AnyStore, clock: Clock) -> Self {
         Self {
             events: Queue::events(Arc::clone(&endpoint)),
-            tracked: Queue::tracked(endpoint),
-            committer: Committer::new(AnyInbox::new(store.clone()), clock.clone()),
+            tracked: Queue::tracked(Arc::clone(&endpoint)),
+            committer: Committer::new(endpoint, AnyInbox::new(store.clone()), clock.clone()),
             store,
             clock,
         }

@@ -17,6 +17,7 @@ use super::{
     streak::Streak,
 };
 use crate::{
+    count,
     error::chain,
     event::{Event, EventKey, Meta, Rank, Source},
     music_video::{ClientError, MusicVideo},
@@ -151,6 +152,7 @@ impl Poll {
     pub(super) async fn tell(&self, record: NewRecord) -> Result<bool, String> {
         match self.ledger.insert(record).await {
             Ok(Inserted::Fresh | Inserted::Upgraded) => {
+                count::event(self.ledger.events.name(), Source::Poll.as_str());
                 self.wake.notify_one();
                 Ok(true)
             }

@@ -28,7 +28,7 @@ use self::{
     seat::Seat,
 };
 use super::{AnyInbox, Durability, Inbox, Inserted, NewRecord, StoreError};
-use crate::{clock::Clock, panic::catch_future};
+use crate::{clock::Clock, count, panic::catch_future};
 
 /// Puts records into an inbox, many at once where that is cheaper. Clones share batches.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ impl Default for Limits {
 }
 
 struct Shared {
+    /// The endpoint, for what is counted.
+    name: Arc<str>,
     inbox: AnyInbox,
     /// Nothing to group: there is no flush to share.
     volatile: bool,
@@ -68,12 +70,13 @@ struct Shared {
 }
 
 impl Committer {
-    pub(crate) fn new(inbox: AnyInbox, clock: Clock) -> Self {
-        Self::with_limits(inbox, clock, Limits::default())
+    pub(crate) fn new(name: Arc<str>, inbox: AnyInbox, clock: Clock) -> Self {
+        Self::with_limits(name, inbox, clock, Limits::default())
     }
 
-    fn with_limits(inbox: AnyInbox, clock: Clock, limits: Limits) -> Self {
+    fn with_limits(name: Arc<str>, inbox: AnyInbox, clock: Clock, limits: Limits) -> Self {
         Self(Arc::new(Shared {
+            name,
             volatile: inbox.durability() == Durability::Volatile,
             seats: inbox.commits_at_once().max(1),
             inbox,
@@ -160,11 +163,23 @@ impl Shared {
         &self,
         records: &[NewRecord],
     ) -> Result<Result<Vec<Inserted>, StoreError>, StoreError> {
-        match catch_future(self.inbox.insert(records)).await {
+        let begun = self.clock.stopwatch();
+        let answer = match catch_future(self.inbox.insert(records)).await {
             Ok(Ok(answers)) if answers.len() != records.len() => Err(wrong_count()),
             Ok(outcome) => Ok(outcome),
             Err(panicked) => Err(StoreError::unavailable(panicked)),
-        }
+        };
+        let outcome = match answer {
+            Ok(Ok(_)) => "written",
+            _ => "failed",
+        };
+        count::commit(
+            &self.name,
+            records.len(),
+            outcome,
+            self.clock.elapsed(&begun),
+        );
+        answer
     }
 }
 

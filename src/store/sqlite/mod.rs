@@ -46,7 +46,7 @@ use super::{
     RecordId, Retention, Settled, Settlement, Store, StoreError,
     inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
-use crate::disk::free_space;
+use crate::{count, disk::free_space};
 
 /// A durable store in one SQLite file.
 ///
@@ -192,7 +192,11 @@ impl Shared {
     /// Fails when there is less free space than the reserve.
     fn check_reserve(&self) -> Result<(), StoreError> {
         let path = self.connections.path();
-        match free_space(path).map_err(StoreError::unavailable)? {
+        let free = free_space(path).map_err(StoreError::unavailable)?;
+        if let Some(free) = free {
+            count::disk("sqlite", free, self.reserve);
+        }
+        match free {
             Some(free) if free < self.reserve => Err(StoreError::unavailable(
                 "less disk space is free than the reserve",
             )),

@@ -37,7 +37,7 @@ impl Bench {
         let hands = Clock::manual();
         let inbox = AnyInbox::new(Arc::clone(&store));
         Self {
-            committer: Committer::with_limits(inbox, hands.clock(), limits),
+            committer: Committer::with_limits("words".into(), inbox, hands.clock(), limits),
             store,
             hands,
         }
