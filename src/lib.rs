@@ -204,4 +204,3 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[cfg(all(doctest, feature = "client", feature = "download", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
-

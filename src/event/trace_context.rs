@@ -358,6 +358,25 @@ mod tests {
         assert_eq!(read(&[&long, &long.replace('a', "b")]), "");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_is_written_so_that_it_is_read_again(
+            parent in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,9})?|.{0,60}",
+            state in "([a-z]=[ -~]{0,9},){0,4}[a-z]=[a-z]{1,9}|.{0,60}",
+        ) {
+            let Ok(context) = parent.parse::<TraceContext>() else {
+                return Ok(());
+            };
+            let context = context.with_state(&state);
+            proptest::prop_assert_eq!(context.flags(), u8::from_str_radix(&parent[53..55], 16).unwrap());
+            proptest::prop_assert!(context.tracestate().is_empty() || context.tracestate() == state.trim());
+            let kept = Kept::from(context.clone());
+            let json = serde_json::to_vec(&kept).unwrap();
+            let kept: Kept = serde_json::from_slice(&json).unwrap();
+            proptest::prop_assert_eq!(kept.read(), Some(context));
+        }
+    }
+
     #[test]
     fn debug_does_not_print_the_callers_text() {
         let context: TraceContext = PARENT.parse().unwrap();
