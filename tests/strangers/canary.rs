@@ -77,7 +77,7 @@ fn post(body: impl Into<Chunks>) -> Request<Chunks> {
     // A trace of its own, whose state is kept, too.
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     head = head.with("traceparent", parent);
-    head = head.with("tracestate", &format!("a={CANARY}"));
+    head = head.with("tracestate", format!("a={CANARY}"));
     head.post(body.into())
 }
 
