@@ -5,12 +5,13 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use tower_callback::{
-    Callbacks, Delivery, GiveUp, HandlerError, MusicVideo, Token,
+    Callbacks, Delivery, GiveUp, HandlerError, IpAllowlist, MemoryStore, MusicVideo, Token,
     store::{
         Queue, State,
         inspect::{Inspect, Listing},
     },
-    testing::{Fault, Harness, callback},
+    testing::{Fault, Harness, Recording, callback},
+    verify::PeerAddr,
 };
 
 async fn handle(_: Delivery<MusicVideo>) -> Result<(), HandlerError> {
@@ -87,7 +88,7 @@ async fn what_was_handled_twice_is_told() {
 async fn what_never_came_was_not_handled() {
     let test = Harness::handle(handle);
     test.settled().await;
-    assert_eq!(test.state("task-1"), None);
+    assert_eq!(test.state("task-1").await, None);
     assert!(complaint(|| test.assert_handled_once("task-1")).is_some());
     assert!(complaint(|| test.assert_given_up("task-1")).is_some());
 }
@@ -110,7 +111,66 @@ async fn an_endpoint_of_ones_own_keeps_its_proof() {
     let proven = callback("task-2").query("token", secret);
     assert_eq!(test.receive(proven).await.status(), 200);
     test.settled().await;
-    assert_eq!(test.state("task-1"), None);
+    assert_eq!(test.state("task-1").await, None);
+    test.assert_handled_once("task-2");
+}
+
+#[tokio::test]
+async fn a_proof_in_the_path_is_given_with_it() {
+    let secret = "a-secret-of-32-characters-or-so";
+    let endpoint = Callbacks::<MusicVideo>::new("videos", Token::segment(secret));
+    let test = Harness::on("videos", endpoint, Handler);
+    let guessed = test.receive_at("/videos/guessed", callback("task-1")).await;
+    assert_eq!(guessed.status(), 401);
+    let url = format!("https://example.com/videos/{secret}");
+    let good = test.receive_at(&url, callback("task-1")).await;
+    assert_eq!(good.status(), 200);
+    test.settled().await;
+    test.assert_handled_once("task-1");
+}
+
+#[tokio::test]
+async fn a_peer_is_an_extension() {
+    let here = IpAllowlist::new(["127.0.0.1"], PeerAddr::of);
+    let test = Harness::on(
+        "videos",
+        Callbacks::<MusicVideo>::new("videos", here),
+        Handler,
+    );
+    let from = |ip: &str| PeerAddr(format!("{ip}:4711").parse().unwrap());
+    let there = callback("task-1").extension(from("192.0.2.1"));
+    assert_eq!(test.receive(there).await.status(), 401);
+    let here = callback("task-1").extension(from("127.0.0.1"));
+    assert_eq!(test.receive(here).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_store_of_ones_own_keeps_what_comes_on_its_own_clock() {
+    let store = Recording::new(MemoryStore::new());
+    let test =
+        Harness::with_store(
+            store.clone(),
+            async |delivery: Delivery<MusicVideo>| match delivery.attempt() {
+                1 => Err("not yet".into()),
+                _ => Ok(()),
+            },
+        );
+    test.receive(callback("task-1")).await;
+    test.settled().await;
+    test.assert_handled_once("task-1");
+    assert_eq!(test.attempts("task-1"), 2);
+    assert_eq!(store.recorded().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_asserted_of_what_is_not_settled() {
+    let test = Harness::handle(handle);
+    test.receive(callback("task-1")).await;
+    test.settled().await;
+    test.receive(callback("task-2")).await;
+    assert!(complaint(|| test.assert_handled_once("task-1")).is_some());
+    test.settled().await;
+    test.assert_handled_once("task-1");
     test.assert_handled_once("task-2");
 }
 
@@ -142,7 +202,7 @@ async fn a_whole_app_answers_in_process() {
     );
     test.settled().await;
     test.assert_handled_once("task-1");
-    assert_eq!(test.state("task-2"), None);
+    assert_eq!(test.state("task-2").await, None);
 }
 
 struct Handler;

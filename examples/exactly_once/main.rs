@@ -154,3 +154,28 @@ async fn main() -> Result<ExitCode, BoxError> {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use sqlx::Row;
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_committed_is_not_done_again_though_the_handler_fails_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory.path().join("orders.db"), 1).await.unwrap();
+        let store = SqliteStore::with_pool(database.clone()).await.unwrap();
+        let orders = database.clone();
+        let test = Harness::with_store(store, move |delivery| {
+            let finished = finish(orders.clone(), delivery);
+            async { finished.await.and(Err("after the commit".into())) }
+        });
+        test.receive(callback(task(0))).await;
+        test.settled().await;
+        assert_eq!(test.attempts(&task(0)), 1);
+        let taken = query("SELECT -credits FROM account").fetch_one(&database);
+        assert_eq!(taken.await.unwrap().get::<i64, _>(0), PRICE);
+    }
+}

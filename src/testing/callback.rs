@@ -122,6 +122,12 @@ impl CallbackBuilder {
         self.header(AUTHORIZATION, format!("Bearer {token}"))
     }
 
+    /// What a server adds to a request, such as the peer's address. It is not sent over a socket.
+    pub fn extension(mut self, extension: impl Clone + Send + Sync + 'static) -> Self {
+        self.head = self.head.extension(extension);
+        self
+    }
+
     /// The request, for driving a service in process. The path may have a query of its own.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! An endpoint with its handler, for the tests of a handler.
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::Response;
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -17,7 +17,7 @@ use crate::{
     clock::ManualClock,
     event::Rank,
     store::{
-        Queue, State, Store,
+        Inbox, Queue, State, Store, StoreError,
         inspect::{Inspect, Listing},
     },
 };
@@ -55,12 +55,13 @@ const NAME: &str = "test";
 /// ```
 ///
 /// The worker is a task of the runtime that makes the harness, and ends with it.
-pub struct Harness {
+pub struct Harness<S = MemoryStore> {
     endpoint: String,
     service: CallbackService,
-    store: Recording<MemoryStore>,
-    clock: ManualClock,
+    store: Recording<S>,
     log: Log,
+    /// What each key that the handler was called for had come to, if nothing was received since.
+    settled: Mutex<HashMap<String, State>>,
     worker: JoinHandle<()>,
 }
 
@@ -92,7 +93,63 @@ impl Harness {
         handler: impl Handler<E>,
     ) -> Self {
         let clock = Clock::manual();
-        let store = Recording::new(MemoryStore::with_clock(&clock));
+        Self::new(
+            name.into(),
+            endpoint,
+            MemoryStore::with_clock(&clock),
+            handler,
+        )
+    }
+
+    /// The clock. Nothing but a test and [`settled`](Self::settled) turns it.
+    pub fn clock(&self) -> &ManualClock {
+        let clock = self.store.manual_clock();
+        clock.expect("the store was made with it")
+    }
+}
+
+impl<S: Inspect> Harness<S> {
+    /// Tests a function that handles, on a store of yours: it may complete its lease in a transaction of
+    /// your database, and what it left there can be looked at. Time is real there, so let it
+    /// fail once or twice, and not for two days.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_callback::BoxError> {
+    /// use tower_callback::{Delivery, MusicVideo, SqliteStore, testing::{Harness, callback}};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let store = SqliteStore::open(directory.path().join("callbacks.db")).await?;
+    /// let test = Harness::with_store(store, async |_: Delivery<MusicVideo>| Ok(()));
+    /// test.receive(callback("task-1")).await;
+    /// test.settled().await;
+    /// test.assert_handled_once("task-1");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
+    pub fn with_store<E, F, Fut>(store: S, handle: F) -> Self
+    where
+        E: Event,
+        F: Fn(Delivery<E>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        let endpoint = Callbacks::<E>::dangerous().unverified(NAME);
+        Self::new(NAME.to_owned(), endpoint, store, Function(handle))
+    }
+
+    fn new<E: Event>(
+        name: String,
+        mut endpoint: Callbacks<E>,
+        store: S,
+        handler: impl Handler<E>,
+    ) -> Self {
+        if let Some(clock) = store.manual_clock() {
+            endpoint = endpoint.clock(clock.clock());
+        }
+        let store = Recording::new(store);
         let log = Log::default();
         let watched = Watched {
             handler,
@@ -100,16 +157,15 @@ impl Harness {
         };
         let (service, worker) = endpoint
             .store(store.clone())
-            .clock(clock.clock())
             .handler(watched)
             .build()
             .unwrap_or_else(|error| panic!("the endpoint cannot be built: {error}"));
         Self {
-            endpoint: name.into(),
+            endpoint: name,
             service,
             store,
-            clock,
             log,
+            settled: Mutex::default(),
             worker: tokio::spawn(worker.run()),
         }
     }
@@ -120,23 +176,35 @@ impl Harness {
     ///
     /// When it is no HTTP request.
     pub async fn receive(&self, callback: CallbackBuilder) -> Response<Bytes> {
-        callback.call(self.service.clone(), "/").await
+        self.receive_at("/", callback).await
     }
 
-    /// Waits until nothing is left to do: everything that was received is handled or given up. Where
-    /// an event waits for its next attempt, the clock is turned.
+    /// The same at a path or a URL, for a proof that stands there: a token as a segment, or a signed
+    /// URL.
     ///
     /// # Panics
     ///
-    /// When a handler is at work for longer than 30 seconds of real time.
+    /// When it is no HTTP request.
+    pub async fn receive_at(&self, url: &str, callback: CallbackBuilder) -> Response<Bytes> {
+        self.states().clear();
+        callback.call(self.service.clone(), url).await
+    }
+
+    /// Waits until nothing is left to do: everything that was received is handled or given up. Where
+    /// an event waits for its next attempt, the clock is turned if it is one that can be.
+    ///
+    /// # Panics
+    ///
+    /// When a handler is at work, or its next attempt is not due, for longer than 30 seconds of real
+    /// time, and when the store fails.
     pub async fn settled(&self) {
         let queue = self.queue();
         let mut last = (0, Instant::now(), 0);
         loop {
             let (calls, running) = self.log.calls();
-            let counts = asked(self.store.counts(&queue));
+            let counts = asked(self.store.counts(&queue)).await;
             if counts.pending + counts.leased == 0 && running == 0 {
-                return;
+                break;
             }
             if last.0 != calls {
                 last = (calls, Instant::now(), 0);
@@ -144,14 +212,24 @@ impl Harness {
             let (_, since, polls) = &mut last;
             assert!(since.elapsed() < PATIENCE, "nothing ends: {:?}", self.log);
             *polls += 1;
-            if counts.leased == 0 && counts.oldest_due.is_none() {
-                let next = asked(self.store.list(&queue, &Listing::all().with_limit(1)));
-                let due_in = next.records.first().and_then(|next| next.due_in);
-                self.clock.advance(due_in.unwrap_or_default().max(STEP));
-            } else if counts.leased == 0 && *polls % POLLS == 0 {
-                self.clock.advance(STEP);
+            if let Some(clock) = self.store.manual_clock()
+                && counts.leased == 0
+            {
+                if counts.oldest_due.is_none() {
+                    let first = Listing::all().with_limit(1);
+                    let next = asked(self.store.list(&queue, &first)).await;
+                    let due_in = next.records.first().and_then(|next| next.due_in);
+                    clock.advance(due_in.unwrap_or_default().max(STEP));
+                } else if *polls % POLLS == 0 {
+                    clock.advance(STEP);
+                }
             }
             sleep(Duration::from_millis(1)).await;
+        }
+        for key in self.log.keys() {
+            if let Some(state) = self.state(&key).await {
+                self.states().insert(key, state);
+            }
         }
     }
 
@@ -160,15 +238,19 @@ impl Harness {
         self.log.of(key).len()
     }
 
-    /// What a key has come to; `None` if nothing was received for it.
-    pub fn state(&self, key: &str) -> Option<State> {
-        let found = asked(self.store.find(&self.queue(), key.as_bytes()));
+    /// What a key has come to by now; `None` if nothing was received for it.
+    ///
+    /// # Panics
+    ///
+    /// When the store fails.
+    pub async fn state(&self, key: &str) -> Option<State> {
+        let found = asked(self.store.find(&self.queue(), key.as_bytes())).await;
         found.map(|found| found.state)
     }
 
-    /// That the event was handled, and once: the handler said `Ok` one time, after as many
-    /// failed attempts as it took. (A failure, and the success that follows it, are two events
-    /// of one key: each is handled once.)
+    /// That the event was handled, and once, when all was [settled](Self::settled): the handler said
+    /// `Ok` one time, after as many failed attempts as it took. (A failure, and the success that
+    /// follows it, are two events of one key: each is handled once.)
     ///
     /// # Panics
     ///
@@ -183,36 +265,31 @@ impl Harness {
             .collect();
         let times = handled.len();
         handled.dedup();
+        let state = self.states().get(key).copied();
         assert!(
-            times > 0 && times == handled.len() && self.state(key) == Some(State::Done),
-            "{key:?} was handled {times} times, and is {:?}: {attempts:?}",
-            self.state(key)
+            times > 0 && times == handled.len() && state == Some(State::Done),
+            "{key:?} was handled {times} times, and is {state:?}: {attempts:?}",
         );
     }
 
-    /// That the handler never said `Ok` to the event, and nothing more will come of it: it is a
-    /// dead letter.
+    /// That the handler never said `Ok` to the event, and nothing more will come of it, when all was
+    /// [settled](Self::settled): it is a dead letter.
     ///
     /// # Panics
     ///
     /// When it is none.
     #[track_caller]
     pub fn assert_given_up(&self, key: &str) {
+        let state = self.states().get(key).copied();
         assert!(
-            self.state(key) == Some(State::Dead),
-            "{key:?} is {:?}: {:?}",
-            self.state(key),
+            state == Some(State::Dead),
+            "{key:?} is {state:?}: {:?}",
             self.log.of(key)
         );
     }
 
-    /// The clock. Nothing but a test and [`settled`](Self::settled) turns it.
-    pub fn clock(&self) -> &ManualClock {
-        &self.clock
-    }
-
     /// The store, which tells what was inserted, and fails at will.
-    pub fn store(&self) -> &Recording<MemoryStore> {
+    pub fn store(&self) -> &Recording<S> {
         &self.store
     }
 
@@ -224,21 +301,24 @@ impl Harness {
     fn queue(&self) -> Queue {
         Queue::events(self.endpoint.as_str())
     }
+
+    fn states(&self) -> MutexGuard<'_, HashMap<String, State>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The answer of a store in memory, which is there at once.
-fn asked<T, X: fmt::Debug>(answer: impl Future<Output = Result<T, X>>) -> T {
-    let answer = answer.now_or_never().expect("memory answers at once");
-    answer.expect("memory does not fail where it is only asked")
+async fn asked<T>(answer: impl Future<Output = Result<T, StoreError>>) -> T {
+    let answer = answer.await;
+    answer.unwrap_or_else(|error| panic!("the store does not answer: {error}"))
 }
 
-impl Drop for Harness {
+impl<S> Drop for Harness<S> {
     fn drop(&mut self) {
         self.worker.abort();
     }
 }
 
-impl fmt::Debug for Harness {
+impl<S> fmt::Debug for Harness<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
             .field("endpoint", &self.endpoint)
@@ -278,6 +358,11 @@ impl Log {
         let calls = self.calls_mut();
         let ours = calls.attempts.iter().filter(|attempt| attempt.key == key);
         ours.cloned().collect()
+    }
+
+    fn keys(&self) -> HashSet<String> {
+        let calls = self.calls_mut();
+        calls.attempts.iter().map(|it| it.key.clone()).collect()
     }
 
     /// How many there were, and how many of them run.
