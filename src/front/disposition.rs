@@ -9,7 +9,7 @@ use crate::verify::Refusal;
 ///
 /// | status | dispositions |
 /// | --- | --- |
-/// | 200 | [`Stored`](Self::Stored), [`Upgraded`](Self::Upgraded), [`Repeated`](Self::Repeated), [`Accepted`](Self::Accepted) |
+/// | 200 | [`Stored`](Self::Stored), [`Upgraded`](Self::Upgraded), [`Repeated`](Self::Repeated), [`Accepted`](Self::Accepted), [`Tested`](Self::Tested) |
 /// | 400 | [`Malformed`](Self::Malformed) (quarantined), [`Interrupted`](Self::Interrupted) |
 /// | 401 | [`Refused`](Self::Refused): the same reply whatever was wrong |
 /// | 405 | [`MethodNotAllowed`](Self::MethodNotAllowed) |
@@ -34,6 +34,8 @@ pub enum Disposition {
     },
     /// The user's own function took the event.
     Accepted,
+    /// A [test callback](super::TEST_CALLBACK): answered as a new event, and kept nowhere.
+    Tested,
     /// Not a POST.
     MethodNotAllowed,
     /// The caller did not prove himself.
@@ -87,9 +89,11 @@ impl Disposition {
     /// The status that it is answered with, unless concealed.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Stored | Self::Upgraded | Self::Repeated { .. } | Self::Accepted => {
-                StatusCode::OK
-            }
+            Self::Stored
+            | Self::Upgraded
+            | Self::Repeated { .. }
+            | Self::Accepted
+            | Self::Tested => StatusCode::OK,
             Self::Malformed | Self::Interrupted { .. } => StatusCode::BAD_REQUEST,
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -114,6 +118,7 @@ impl Disposition {
             Self::Upgraded => "upgraded",
             Self::Repeated { .. } => "repeated",
             Self::Accepted => "accepted",
+            Self::Tested => "tested",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Refused(_) => "refused",
             Self::TooLarge { .. } => "too_large",

@@ -23,6 +23,7 @@ mod service;
 mod settings;
 mod sink;
 mod span;
+mod test_callback;
 mod trace;
 
 pub use self::{
@@ -32,6 +33,7 @@ pub use self::{
     layer::CallbackLayer,
     reply::ReplyBody,
     service::{CallbackService, NotReady},
+    test_callback::TEST_CALLBACK,
 };
 pub(crate) use self::{
     endpoint::Endpoint,

@@ -34,6 +34,9 @@ impl Endpoint {
             Disposition::Stored | Disposition::Upgraded | Disposition::Accepted => {
                 tracing::debug!(endpoint, outcome, status, "callback received");
             }
+            Disposition::Tested => {
+                tracing::info!(endpoint, outcome, status, "test callback received");
+            }
             Disposition::Repeated { differs: false } => {
                 tracing::debug!(endpoint, outcome, status, "callback repeated");
             }

@@ -17,6 +17,7 @@ mod readiness;
 mod release;
 mod signature;
 mod spans;
+mod test_callback;
 mod traces;
 
 use std::{

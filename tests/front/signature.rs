@@ -58,13 +58,13 @@ fn standard_webhooks(id: &str, time: &str, body: &[u8]) -> String {
     format!("v1,{}", STANDARD.encode(tag))
 }
 
-fn kie(id: &str, time: &str) -> String {
+pub(crate) fn kie(id: &str, time: &str) -> String {
     let tag = mac(SECRET.as_bytes(), &[id.as_bytes(), b".", time.as_bytes()]);
     STANDARD.encode(tag)
 }
 
 /// Unix seconds, so many ago.
-fn ago(seconds: u64) -> String {
+pub(crate) fn ago(seconds: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     (now.as_secs() - seconds).to_string()
 }

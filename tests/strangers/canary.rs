@@ -8,6 +8,7 @@ use tower_callback::{
     Callback, CallbackService, Callbacks, Delivery, Disposition, Event, EventKey, GiveUp,
     HandlerError, MemoryStore, MusicVideo, RetryPolicy, Token, Verify,
     event::{InvalidKey, ParseError},
+    front::TEST_CALLBACK,
     store::{Inspect, Queue},
     testing::{Fault, Recording},
     verify::Verdict,
@@ -156,6 +157,7 @@ async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
     for body in unreadable() {
         all.ask(&service, post(body)).await;
     }
+    all.ask(&service, post(TEST_CALLBACK)).await;
     for method in ["GET", "CANARY", CANARY] {
         let mut request = post("");
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
@@ -249,6 +251,7 @@ async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
         "repeated",
         "store_failed",
         "stored",
+        "tested",
         "too_large",
         "too_slow",
         "unprocessable",
