@@ -3,8 +3,10 @@
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
-    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, Retention, Settled,
-    Settlement, Store, StoreError, forward::forward,
+    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, RecordId, Retention,
+    Settled, Settlement, Store, StoreError,
+    forward::forward,
+    inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
 use crate::clock::ManualClock;
 
@@ -19,6 +21,10 @@ pub struct AnyInbox(Arc<dyn DynInbox>);
 #[derive(Clone)]
 pub struct AnyStore(Arc<dyn DynStore>);
 
+/// A store of any type that can be [looked into](Inspect). Clones are the same store.
+#[derive(Clone)]
+pub struct AnyInspect(Arc<dyn DynInspect>);
+
 impl AnyInbox {
     /// Hides the type.
     pub fn new(inbox: impl Inbox) -> Self {
@@ -29,6 +35,13 @@ impl AnyInbox {
 impl AnyStore {
     /// Hides the type.
     pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl AnyInspect {
+    /// Hides the type.
+    pub fn new(store: impl Inspect) -> Self {
         Self(Arc::new(store))
     }
 }
@@ -48,6 +61,16 @@ trait DynStore: DynInbox {
     fn find<'a>(&'a self, queue: &'a Queue, key: &'a [u8]) -> Answer<'a, Option<Found>>;
     fn purge<'a>(&'a self, retention: &'a Retention) -> Answer<'a, Purged>;
     fn changed<'a>(&'a self, queue: &'a Queue) -> BoxFuture<'a, ()>;
+}
+
+/// The object-safe twin of [`Inspect`].
+trait DynInspect: DynStore {
+    fn counts<'a>(&'a self, queue: &'a Queue) -> Answer<'a, Counts>;
+    fn queues(&self) -> Answer<'_, Vec<Queue>>;
+    fn list<'a>(&'a self, queue: &'a Queue, listing: &'a Listing) -> Answer<'a, Page>;
+    fn look<'a>(&'a self, queue: &'a Queue, id: RecordId) -> Answer<'a, Option<Record>>;
+    fn requeue<'a>(&'a self, queue: &'a Queue, ids: &'a [RecordId]) -> Answer<'a, Vec<Requeued>>;
+    fn delete<'a>(&'a self, queue: &'a Queue, ids: &'a [RecordId]) -> Answer<'a, Vec<Deleted>>;
 }
 
 impl<S: Inbox> DynInbox for S {
@@ -83,6 +106,27 @@ impl<S: Store> DynStore for S {
     }
 }
 
+impl<S: Inspect> DynInspect for S {
+    fn counts<'a>(&'a self, queue: &'a Queue) -> Answer<'a, Counts> {
+        Box::pin(Inspect::counts(self, queue))
+    }
+    fn queues(&self) -> Answer<'_, Vec<Queue>> {
+        Box::pin(Inspect::queues(self))
+    }
+    fn list<'a>(&'a self, queue: &'a Queue, listing: &'a Listing) -> Answer<'a, Page> {
+        Box::pin(Inspect::list(self, queue, listing))
+    }
+    fn look<'a>(&'a self, queue: &'a Queue, id: RecordId) -> Answer<'a, Option<Record>> {
+        Box::pin(Inspect::look(self, queue, id))
+    }
+    fn requeue<'a>(&'a self, queue: &'a Queue, ids: &'a [RecordId]) -> Answer<'a, Vec<Requeued>> {
+        Box::pin(Inspect::requeue(self, queue, ids))
+    }
+    fn delete<'a>(&'a self, queue: &'a Queue, ids: &'a [RecordId]) -> Answer<'a, Vec<Deleted>> {
+        Box::pin(Inspect::delete(self, queue, ids))
+    }
+}
+
 impl Inbox for AnyInbox {
     forward!(Inbox, self => self.0);
 }
@@ -92,6 +136,16 @@ impl Inbox for AnyStore {
 impl Store for AnyStore {
     forward!(Store, self => self.0);
 }
+impl Inbox for AnyInspect {
+    forward!(Inbox, self => self.0);
+}
+impl Store for AnyInspect {
+    forward!(Store, self => self.0);
+}
+impl Inspect for AnyInspect {
+    forward!(Inspect, self => self.0);
+}
+
 impl fmt::Debug for AnyInbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnyInbox")
@@ -101,5 +155,11 @@ impl fmt::Debug for AnyInbox {
 impl fmt::Debug for AnyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnyStore")
+    }
+}
+
+impl fmt::Debug for AnyInspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyInspect")
     }
 }

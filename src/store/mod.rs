@@ -23,7 +23,7 @@ mod ids;
 pub mod inspect;
 mod lease;
 mod memory;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod open_error;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -36,11 +36,13 @@ mod settlement;
 mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod url;
 
 pub use self::{
-    erased::{AnyInbox, AnyStore},
+    erased::{AnyInbox, AnyInspect, AnyStore},
     error::{StoreError, StoreErrorKind},
-    ids::{LeaseToken, RecordId},
+    ids::{InvalidRecordId, LeaseToken, RecordId},
     inspect::{Counts, Inspect},
     lease::{Lease, Leased},
     memory::MemoryStore,
@@ -50,6 +52,8 @@ pub use self::{
 };
 
 pub(crate) use self::commit::Committer;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::complete_error::{CompleteError, CompleteErrorKind};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::forward::forward;
 #[cfg(feature = "postgres")]
@@ -60,10 +64,10 @@ pub use self::postgres::{PostgresOptions, PostgresStore};
 pub use self::redis::{
     DangerousRedisOptions, RedisConnectError, RedisConnectErrorKind, RedisOptions, RedisStore,
 };
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub use self::{
-    complete_error::{CompleteError, CompleteErrorKind},
     open_error::{OpenError, OpenErrorKind},
+    url::StoreUrl,
 };
 #[cfg(feature = "sqlite")]
 pub use self::{

@@ -22,11 +22,17 @@ pub enum OpenErrorKind {
     NetworkFileSystem,
     /// The tables were written by a later version of this crate.
     NewerSchema,
+    /// The tables are those of an earlier version of this crate, and were to be left as they are: a
+    /// [`StoreUrl`](super::StoreUrl) upgrades nothing under a service that runs.
+    OlderSchema,
+    /// There is no such file, or there are no tables, and none were to be made.
+    Missing,
     /// What makes a commit durable cannot be had. SQLite: the write-ahead log and
     /// `synchronous=FULL`; a database in memory is the usual reason, or a
     /// [spool](super::Spooled) in front of a store that is volatile. Postgres: the server runs with
     /// `fsync=off`, or without the synchronous standby that was
-    /// required (`PostgresOptions::require_sync_standby`).
+    /// required (`PostgresOptions::require_sync_standby`). Redis: its settings would lose what it
+    /// acknowledged.
     NotDurable,
     /// SQLite: somebody holds the file's lock.
     Locked,
@@ -54,6 +60,26 @@ impl OpenError {
         self
     }
 
+    /// Holds the version of the tables that were found, 0 where there are none, against the present one.
+    /// What is newer is told when it is opened.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(in crate::store) fn unless_present(found: i64, present: usize) -> Result<(), Self> {
+        match usize::try_from(found) {
+            Ok(0) => Err(Self::new(
+                OpenErrorKind::Missing,
+                "there are no tables of tower-callback",
+            )),
+            Ok(found) if found < present => Err(Self::new(
+                OpenErrorKind::OlderSchema,
+                format!(
+                    "the tables have version {found}, and this release of tower-callback has {present}: \
+                     use the release that the service has, or start a service of this one, which upgrades them"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Says which file it is about.
     #[cfg(feature = "sqlite")]
     pub(in crate::store) fn at(mut self, path: &Path) -> Self {
@@ -76,5 +102,20 @@ impl fmt::Display for OpenError {
 impl StdError for OpenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_are_not_the_present_ones_are_told_by_their_age() {
+        let kind = |found| OpenError::unless_present(found, 3).map_err(|error| error.kind());
+        assert_eq!(kind(0), Err(OpenErrorKind::Missing));
+        assert_eq!(kind(2), Err(OpenErrorKind::OlderSchema));
+        assert_eq!(kind(3), Ok(()));
+        // What opens them says that they are newer.
+        assert_eq!(kind(4), Ok(()));
     }
 }

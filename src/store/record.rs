@@ -198,6 +198,18 @@ pub enum State {
     Dead,
 }
 
+impl State {
+    /// The word for lists.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// What is known of a key.
 #[derive(Clone)]
 #[non_exhaustive]

@@ -15,6 +15,15 @@ const V1: &str = include_str!("schema/v1.sql");
 /// "tower-ca" as a number: the lock that whoever migrates holds, in whatever schema.
 const LOCK: i64 = 0x746f_7765_722d_6361;
 
+/// Refuses tables that are not the present ones.
+pub(super) async fn require_present(
+    conn: &mut PgConnection,
+    schema: &str,
+) -> Result<(), OpenError> {
+    let found = version(conn, schema).await?;
+    OpenError::unless_present(found.into(), STEPS.len())
+}
+
 /// Makes the tables the present ones, or those of a release that has later steps. Many processes may do
 /// so at once.
 pub(super) async fn ensure(
@@ -72,6 +81,20 @@ pub(super) async fn ensure(
         ),
     )
     .await
+}
+
+/// Removes a schema with all that is in it.
+#[cfg(any(test, feature = "testing"))]
+pub(in crate::store) async fn drop_schema(url: &str, schema: &str) -> Result<(), OpenError> {
+    use std::str::FromStr;
+
+    use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+
+    super::statements::check_schema(schema)?;
+    let server = PgConnectOptions::from_str(url).map_err(open_error)?;
+    let server = server.extra_float_digits(None).disable_statement_logging();
+    let mut conn = server.connect().await.map_err(open_error)?;
+    execute(&mut conn, format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await
 }
 
 /// Zero where there are no tables yet.

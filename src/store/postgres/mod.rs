@@ -18,6 +18,8 @@ mod settle;
 mod statements;
 mod wake;
 
+#[cfg(any(test, feature = "testing"))]
+pub(super) use self::migrate::drop_schema;
 pub use self::options::PostgresOptions;
 
 use std::{

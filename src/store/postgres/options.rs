@@ -38,6 +38,7 @@ pub struct PostgresOptions {
     standby: bool,
     unsafe_fsync: bool,
     later: &'static [&'static str],
+    as_it_is: bool,
 }
 
 impl Default for PostgresOptions {
@@ -55,6 +56,7 @@ impl Default for PostgresOptions {
             standby: false,
             unsafe_fsync: false,
             later: &[],
+            as_it_is: false,
         }
     }
 }
@@ -178,6 +180,13 @@ impl PostgresOptions {
         self
     }
 
+    /// Opens what is there as it is: it makes nothing and upgrades nothing.
+    #[must_use]
+    pub(in crate::store) fn as_it_is(mut self) -> Self {
+        self.as_it_is = true;
+        self
+    }
+
     /// Connects to a server, with a pool of its own.
     ///
     /// # Errors
@@ -249,6 +258,9 @@ impl PostgresOptions {
         // It is closed, since a migration that failed left a transaction open, and since it goes
         // another way than all others.
         conn.close_on_drop();
+        if self.as_it_is {
+            migrate::require_present(&mut conn, &self.schema).await?;
+        }
         migrate::ensure(&mut conn, &self.schema, self.later).await?;
         probe::check(&mut conn, &self.schema, self.standby, self.unsafe_fsync).await?;
         let plain = probe::reads_committed(&mut conn).await?;

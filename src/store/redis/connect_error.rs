@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::BoxError;
+use crate::{
+    BoxError,
+    store::{OpenError, OpenErrorKind},
+};
 
 /// Why a [`RedisStore`](super::RedisStore) cannot use a server.
 ///
@@ -57,6 +60,25 @@ impl RedisConnectError {
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same, in the words of stores that are named by a URL.
+    pub(in crate::store) fn into_open_error(self) -> OpenError {
+        let kind = match self.kind {
+            RedisConnectErrorKind::Options => OpenErrorKind::Invalid,
+            RedisConnectErrorKind::Settings | RedisConnectErrorKind::HiddenSettings => {
+                OpenErrorKind::NotDurable
+            }
+            RedisConnectErrorKind::NewerLayout => OpenErrorKind::NewerSchema,
+            RedisConnectErrorKind::Unreachable
+            | RedisConnectErrorKind::Replica
+            | RedisConnectErrorKind::Version => OpenErrorKind::Io,
+        };
+        let error = OpenError::new(kind, self.detail);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
     }
 
     /// What is in the way.

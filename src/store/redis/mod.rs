@@ -159,6 +159,12 @@ impl RedisStore {
         RedisOptions::default()
     }
 
+    /// Removes everything that the store has.
+    #[cfg(any(test, feature = "testing"))]
+    pub(in crate::store) async fn clear(&self) -> Result<(), StoreError> {
+        purge::clear(&self.0).await
+    }
+
     async fn open(servers: Servers, options: RedisOptions) -> Result<Self, RedisConnectError> {
         let store = Self(Arc::new(Shared {
             servers,

@@ -33,6 +33,8 @@ script!(QUEUES = NO_WRITES, "queues.lua");
 script!(LIST = NO_WRITES, "list.lua");
 script!(LOOK = NO_WRITES, "look.lua");
 script!(OPERATE = ALLOW_OOM, "operate.lua");
+#[cfg(any(test, feature = "testing"))]
+script!(CLEAR = ALLOW_OOM, "clear.lua");
 
 /// A script as the server is told it.
 pub(super) struct Text {

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sqlx::SqlitePool;
 
-use super::{OpenError, SqliteStore, connections::Connections};
+use super::{OpenError, SqliteStore, connections::Connections, schema};
 
 /// Options of a [`SqliteStore`], from [`SqliteStore::options`].
 #[derive(Clone, Debug)]
@@ -104,6 +104,16 @@ impl SqliteOptions {
             .await
             .map_err(|error| error.at(path))?;
         Ok(SqliteStore::new(connections, self))
+    }
+
+    /// Opens what is there as it is: it makes nothing and upgrades nothing.
+    pub(in crate::store) async fn open_present(
+        self,
+        path: &Path,
+    ) -> Result<SqliteStore, OpenError> {
+        let present = schema::require_present(path).await;
+        present.map_err(|error| error.at(path))?;
+        self.open(path).await
     }
 
     /// Lives in the user's database, on the user's pool: see [`SqliteStore::with_pool`].

@@ -28,7 +28,12 @@
 //! and `next_due` says that the leased event was replaced, and when its successor is due. `completed`
 //! is 1 where the record was done in a transaction of the user's.
 
-use sqlx::{Row, SqliteConnection, query, raw_sql};
+use std::path::Path;
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Row, SqliteConnection, query, raw_sql,
+    sqlite::SqliteConnectOptions,
+};
 
 use super::open_error::{DbError, OpenError, OpenErrorKind};
 
@@ -114,6 +119,22 @@ CREATE INDEX tower_callback_id ON tower_callback_record (id) WHERE state IN (2, 
 /// Makes the tables the present ones. Several processes may do so at once.
 pub(super) async fn ensure(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     upgrade(conn, STEPS).await
+}
+
+/// Refuses a file that is not there, or whose tables are not the present ones.
+pub(super) async fn require_present(path: &Path) -> Result<(), OpenError> {
+    if !path.is_file() {
+        return Err(OpenError::new(
+            OpenErrorKind::Missing,
+            "there is no such file",
+        ));
+    }
+    let options = SqliteConnectOptions::new().filename(path);
+    let options = options.disable_statement_logging();
+    let mut conn = options.connect().await.map_err(DbError)?;
+    let found = version(&mut conn).await?;
+    conn.close().await.map_err(DbError)?;
+    OpenError::unless_present(found, STEPS.len())
 }
 
 /// Commits something, so that the log is synced with all that is in it. Only a change does that: rows
@@ -237,8 +258,6 @@ async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), O
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Connection as _;
-
     use super::*;
 
     const LATER: &[&str] = &[

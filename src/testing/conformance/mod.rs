@@ -92,6 +92,8 @@ mod purge;
 mod rank;
 mod reopen;
 mod replicas;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod scratch;
 mod settle;
 mod wire;
 
@@ -100,6 +102,9 @@ pub use self::{
     fixture::{Cut, Fixture, Need},
     process::{Process, serve},
 };
+
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub use self::scratch::{Scratch, serve_scratch};
 
 use std::{fmt, pin::Pin};
 
