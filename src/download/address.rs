@@ -74,11 +74,12 @@ impl Rules {
     }
 }
 
-/// Whether an address is somebody's on the public internet.
+/// Whether an address is somebody's on the public internet: where a [`Downloader`](super::Downloader) goes,
+/// and where a provider can call.
 ///
 /// An address of version 6 that leads to one of version 4 (mapped, 6to4, NAT64, Teredo) is not: it
 /// would be a way around.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

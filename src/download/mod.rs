@@ -65,6 +65,7 @@ mod ftyp;
 mod limits;
 mod name;
 mod pace;
+mod probe;
 mod progress;
 mod request;
 mod resolver;
@@ -72,11 +73,13 @@ mod sink;
 mod transfer;
 
 pub use self::{
+    address::is_public,
     builder::{DangerousDownloaderBuilder, DownloaderBuilder},
     digest::{Digest, InvalidDigest},
     downloader::{Downloader, Video},
     error::{DownloadError, DownloadErrorKind},
     fetch::Fetch,
+    probe::Probe,
     progress::{Progress, ProgressStream},
 };
 #[cfg(any(test, feature = "testing"))]

@@ -344,3 +344,33 @@ pub(crate) async fn settings_that_cannot_work_are_refused() {
     let builder = Downloader::in_store(store).with_prefix("a//../b");
     assert_eq!(builder.build().unwrap_err().setting(), "with_prefix");
 }
+
+pub(crate) async fn a_probe_tells_a_video_from_what_is_none_and_keeps_nothing() {
+    let file = video(100_000, 1);
+    let server = honest_server(&file).await;
+    let directory = tempfile::tempdir().unwrap();
+    let downloader = into_directory(directory.path());
+    let probe = downloader.probe(server.url()).await.unwrap();
+    assert_eq!(probe.length, Some(100_000));
+    assert_eq!(names(directory.path()), [""; 0]);
+
+    let page =
+        Server::start(|_| vec![answer(200, &[("content-length", "9")], b"<h1>x</h1>")]).await;
+    let gone = Server::start(|_| vec![answer(404, &[("content-length", "0")], b"")]).await;
+    for (server, kind) in [(page, Kind::NotAVideo), (gone, Kind::Expired)] {
+        let error = downloader.probe(server.url()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert_eq!(names(directory.path()), [""; 0]);
+    }
+    // It goes nowhere where a download would not go.
+    let strict = Downloader::in_directory(directory.path()).build().unwrap();
+    let error = strict
+        .probe("https://127.0.0.1/video.mp4")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::NotPublic);
+    // Nor is there room for what no disk has.
+    let full = relaxed(Downloader::in_directory(directory.path())).with_reserve(u64::MAX);
+    let error = full.build().unwrap().probe(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::StorageFull);
+}

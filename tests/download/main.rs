@@ -99,7 +99,8 @@ fn trials() -> Vec<Trial> {
             a_busy_host_does_not_hold_up_another,
             progress_is_told_at_most_ten_times_a_second_and_at_the_end,
             a_name_can_be_chosen_and_stays_where_it_belongs,
-            settings_that_cannot_work_are_refused;
+            settings_that_cannot_work_are_refused,
+            a_probe_tells_a_video_from_what_is_none_and_keeps_nothing;
         refresh:
             an_expired_url_is_replaced_and_the_download_goes_on_where_it_was,
             without_a_fresh_url_it_has_expired,
