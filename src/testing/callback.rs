@@ -1,6 +1,9 @@
 //! One callback, made by hand.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{
@@ -12,7 +15,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceExt};
 
-use super::provider::{Target, exchange};
+use super::provider::{Signer, Target, exchange};
 use crate::{BoxError, Clock, music_video::MusicVideo};
 
 /// One callback of a task, a success if nothing else is said.
@@ -61,6 +64,7 @@ pub fn callback_of(body: impl Into<Bytes>) -> CallbackBuilder {
         body: body.into(),
         task_id: String::new(),
         query: String::new(),
+        signer: None,
         head: Request::builder()
             .method(Method::POST)
             .header(CONTENT_TYPE, "application/json"),
@@ -74,6 +78,7 @@ pub struct CallbackBuilder {
     body: Bytes,
     query: String,
     head: request::Builder,
+    signer: Option<Signer>,
 }
 
 impl CallbackBuilder {
@@ -128,6 +133,12 @@ impl CallbackBuilder {
         self
     }
 
+    /// A signature, made when the callback is. Of [`callback_of`], it knows no id that could be signed.
+    pub fn sign(mut self, signer: &Signer) -> Self {
+        self.signer = Some(signer.clone());
+        self
+    }
+
     /// The request, for driving a service in process. The path may have a query of its own.
     ///
     /// # Errors
@@ -139,9 +150,15 @@ impl CallbackBuilder {
             (false, true) => "&",
             (false, false) => "?",
         };
-        self.head
+        let signed = self
+            .signer
+            .map(|signer| signer.headers(&self.task_id, &self.body, SystemTime::now()));
+        let mut request = self
+            .head
             .uri(format!("{path}{mark}{}", self.query))
-            .body(Full::new(self.body))
+            .body(Full::new(self.body))?;
+        request.headers_mut().extend(signed.unwrap_or_default());
+        Ok(request)
     }
 
     /// Gives it to a service in process, a [`CallbackService`](crate::CallbackService) or a whole app
@@ -162,7 +179,8 @@ impl CallbackBuilder {
         Response::from_parts(head, body.to_bytes())
     }
 
-    /// Sends it to a callback URL, `http://127.0.0.1:8080/…`, and waits up to 15 s for the answer.
+    /// Sends it to a callback URL, `http://127.0.0.1:8080/…`, and waits up to 15 s for the answer. With the
+    /// feature `cli` it may be `https://…` too.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ pub use self::fuzz_download::{fuzz_content_range, fuzz_mp4_head};
 pub use self::{
     callback::{CallbackBuilder, callback, callback_of},
     harness::Harness,
-    provider::{Caller, SimulatedProvider},
+    provider::{Caller, Signer, SimulatedProvider},
 };
 pub use self::{
     fuzz::fuzz_event,

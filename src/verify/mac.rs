@@ -8,7 +8,7 @@ pub(super) const TAG: usize = 32;
 
 /// The tag over all parts, one after the other. Where a part ends is not told: parts that can vary
 /// in length need a length or a separator between them.
-pub(super) fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; TAG] {
+pub(crate) fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; TAG] {
     over(key, parts).finalize().into_bytes().into()
 }
 

@@ -26,6 +26,8 @@ mod token;
 mod verdict;
 mod verify_fn;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::mac::sign as hmac_sha256;
 #[cfg(feature = "client")]
 pub(crate) use self::secret::parse_time;
 pub use self::{

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    Attempt, Faults, Planned, Report, Schedule, Target,
+    Attempt, Faults, Planned, Report, Schedule, Signer, Target,
     plan::{Plan, made_up},
     random::SplitMix64,
     run::Run,
@@ -23,6 +23,7 @@ pub(super) type Observer = Box<dyn FnMut(&Attempt) + Send>;
 pub struct Caller {
     target: Target,
     headers: HeaderMap,
+    signer: Option<Signer>,
     seed: u64,
     clock: Clock,
     schedule: Schedule,
@@ -40,14 +41,16 @@ enum Entry {
 
 impl Caller {
     /// A provider that was given this callback URL, with the token and all: `http://127.0.0.1:8080/…`.
+    /// With the feature `cli` it may be `https://…` too, and the system says whose certificates are good.
     ///
     /// # Errors
     ///
-    /// When it is no plain HTTP URL. The error does not repeat it.
+    /// When it is no such URL. The error does not repeat it.
     pub fn to(url: impl AsRef<str>) -> Result<Self, BuildError> {
         Ok(Self {
             target: Target::parse(url.as_ref())?,
             headers: HeaderMap::new(),
+            signer: None,
             seed: 0,
             clock: Clock::system(),
             schedule: Schedule::default(),
@@ -86,6 +89,12 @@ impl Caller {
     /// A header of every genuine request, such as a bearer token. A forged one has it changed.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
+        self
+    }
+
+    /// Signs every genuine request, each at its own time. A forged one has the signature changed.
+    pub fn sign(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
         self
     }
 
@@ -144,7 +153,13 @@ impl Caller {
             .collect();
         let timeout = self.schedule.timeout();
         let run = Run {
-            sender: Sender::new(self.target, self.headers, self.clock.clone(), timeout),
+            sender: Sender::new(
+                self.target,
+                self.headers,
+                self.signer,
+                self.clock.clone(),
+                timeout,
+            ),
             start: self.clock.now(),
             clock: self.clock,
             schedule: self.schedule,

@@ -67,8 +67,11 @@ mod report;
 mod run;
 mod schedule;
 mod send;
+mod signer;
 mod simulated;
 mod target;
+#[cfg(feature = "cli")]
+mod tls;
 mod wire;
 
 pub use self::{
@@ -78,6 +81,7 @@ pub use self::{
     planned::Planned,
     report::{EventReport, Report, Totals},
     schedule::Schedule,
+    signer::Signer,
     simulated::{
         Calls, SimulatedProvider, SimulatedProviderBuilder, SimulationReport, Submitted, TaskFault,
         TaskFaults, TaskPlan, TaskReport, TimeFormat, TrackReport, Truth, Video,

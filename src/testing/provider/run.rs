@@ -141,6 +141,7 @@ impl Run {
         let plan = &self.plans[job.event];
         let order = |kind, body: &bytes::Bytes| Order {
             event: job.event,
+            task_id: Arc::clone(&plan.task_id),
             kind,
             body: body.clone(),
             manner: Manner::Whole,

@@ -1,19 +1,24 @@
 //! From an order to what came of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{Either, Full};
-use tokio::net::TcpStream;
 
-use super::{Answer, Kind, Target, drip::Drip, wire};
+use super::{
+    Answer, Kind, Signer, Target,
+    drip::Drip,
+    target::{Stream, forged_headers},
+    wire,
+};
 use crate::Clock;
 
 /// Sends what it is told to. All requests of one run share it.
 pub(super) struct Sender {
     genuine: (Target, HeaderMap),
     forged: (Target, HeaderMap),
+    signer: Option<Signer>,
     clock: Clock,
     timeout: Duration,
 }
@@ -21,6 +26,7 @@ pub(super) struct Sender {
 /// One request to send.
 pub(super) struct Order {
     pub(super) event: usize,
+    pub(super) task_id: Arc<str>,
     pub(super) kind: Kind,
     pub(super) body: Bytes,
     pub(super) manner: Manner,
@@ -35,10 +41,19 @@ pub(super) enum Manner {
 }
 
 impl Sender {
-    pub(super) fn new(target: Target, headers: HeaderMap, clock: Clock, timeout: Duration) -> Self {
+    pub(super) fn new(
+        target: Target,
+        headers: HeaderMap,
+        signer: Option<Signer>,
+        clock: Clock,
+        timeout: Duration,
+    ) -> Self {
+        // A signature is a proof too: where there is one, the path is left as it is.
+        let proven_by_headers = !headers.is_empty() || signer.is_some();
         Self {
-            forged: target.forged(&headers),
+            forged: target.forged(&headers, proven_by_headers),
             genuine: (target, headers),
+            signer,
             clock,
             timeout,
         }
@@ -62,15 +77,23 @@ impl Sender {
             Kind::WrongProof => &self.forged,
             _ => &self.genuine,
         };
+        let mut headers = headers.clone();
+        if let Some(signer) = &self.signer {
+            let signed = signer.headers(&order.task_id, &order.body, self.clock.now());
+            headers.extend(match order.kind {
+                Kind::WrongProof => forged_headers(&signed),
+                _ => signed,
+            });
+        }
         let Ok(stream) = target.connect().await else {
             return Answer::NoConnection;
         };
-        self.write(stream, target, headers, order, answered).await
+        self.write(stream, target, &headers, order, answered).await
     }
 
     async fn write(
         &self,
-        stream: TcpStream,
+        stream: Stream,
         target: &Target,
         headers: &HeaderMap,
         order: &Order,

@@ -11,9 +11,9 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::AsyncWriteExt;
 
-use super::Target;
+use super::{Target, target::Stream};
 use crate::BoxError;
 
 /// The most of an answer that anybody reads.
@@ -34,7 +34,7 @@ pub(super) fn request<B>(target: &Target, headers: &HeaderMap, body: B) -> Reque
 /// Sends a request and reads the answer. `answered` is set as soon as the status is known: what
 /// becomes of the rest of the answer changes nothing.
 pub(in crate::testing) async fn exchange<B>(
-    stream: TcpStream,
+    stream: Stream,
     request: Request<B>,
     answered: &mut Option<StatusCode>,
 ) -> Result<Response<Bytes>, BoxError>
@@ -65,7 +65,7 @@ where
 ///
 /// Written by hand: an HTTP client takes care that this does not happen.
 pub(super) async fn cut(
-    mut stream: TcpStream,
+    mut stream: Stream,
     request: Request<()>,
     body: &[u8],
     kept: usize,

@@ -48,6 +48,7 @@ async fn call(
         sender: Sender::new(
             target,
             HeaderMap::new(),
+            None,
             settings.clock.clone(),
             settings.schedule.timeout(),
         ),
