@@ -9,9 +9,10 @@
 //! 7. [Deploying](deploying): processes, containers, migrations, shutdown.
 //! 8. [Operating](operating): dead letters, quarantine, rotation, retention, backup.
 //! 9. [Observing](observing): metrics, alerts, spans, readiness.
-//! 10. [Testing](testing): a handler in five lines, a provider that misbehaves.
-//! 11. [Comparing](comparing): what others do better, and worse.
-//! 12. [Upgrading](upgrading).
+//! 10. [The command](command): send, look, operate, and find out why no callback comes.
+//! 11. [Testing](testing): a handler in five lines, a provider that misbehaves.
+//! 12. [Comparing](comparing): what others do better, and worse.
+//! 13. [Upgrading](upgrading).
 //!
 //! The same pages are in the folder `docs` of the repository.
 
@@ -34,6 +35,7 @@ pages! {
     deploying "deploying.md"
     operating "operating.md"
     observing "observing.md"
+    command "command.md"
     testing "testing.md"
     comparing "comparing.md"
     upgrading "upgrading.md"

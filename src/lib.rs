@@ -117,6 +117,7 @@
 //! | `download` | the `download` module: the video, out of a URL that expires, into a directory or an object store (on `object_store` 0.14 and reqwest 0.13, with rustls) |
 //! | `metrics` | the `metrics` module: what is counted, through the [`metrics`](https://docs.rs/metrics) facade: callbacks, commits, the inbox, deliveries, downloads |
 //! | `testing` | the `testing` module: the provider, simulated over real sockets, a store that records and fails at will, the conformance suite for stores of your own, fuzzing for events of your own |
+//! | `cli` | the command `tower-callback`, with all that it needs: `sqlite`, `postgres`, `redis`, `client`, `download`, `testing` and clap; and callback URLs that are https for `testing::provider` |
 //!
 //! A feature adds, and never changes what is there.
 //!

@@ -51,6 +51,7 @@ impl OpenError {
         }
     }
 
+    #[cfg(any(test, feature = "postgres", feature = "sqlite", feature = "testing"))]
     pub(in crate::store) fn io(detail: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::new(OpenErrorKind::Io, detail).with_source(source)
     }

@@ -73,7 +73,7 @@ impl StoreUrl {
             }
             #[cfg(feature = "postgres")]
             Place::Postgres(url) => {
-                let store = self.postgres().as_it_is().open(url).await?;
+                let store = self.postgres().only_present().open(url).await?;
                 Ok(AnyInspect::new(store))
             }
             #[cfg(feature = "redis")]

@@ -38,7 +38,7 @@ pub struct PostgresOptions {
     standby: bool,
     unsafe_fsync: bool,
     later: &'static [&'static str],
-    as_it_is: bool,
+    only_present: bool,
 }
 
 impl Default for PostgresOptions {
@@ -56,7 +56,7 @@ impl Default for PostgresOptions {
             standby: false,
             unsafe_fsync: false,
             later: &[],
-            as_it_is: false,
+            only_present: false,
         }
     }
 }
@@ -182,8 +182,8 @@ impl PostgresOptions {
 
     /// Opens what is there as it is: it makes nothing and upgrades nothing.
     #[must_use]
-    pub(in crate::store) fn as_it_is(mut self) -> Self {
-        self.as_it_is = true;
+    pub(in crate::store) fn only_present(mut self) -> Self {
+        self.only_present = true;
         self
     }
 
@@ -258,7 +258,7 @@ impl PostgresOptions {
         // It is closed, since a migration that failed left a transaction open, and since it goes
         // another way than all others.
         conn.close_on_drop();
-        if self.as_it_is {
+        if self.only_present {
             migrate::require_present(&mut conn, &self.schema).await?;
         }
         migrate::ensure(&mut conn, &self.schema, self.later).await?;
