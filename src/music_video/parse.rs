@@ -1,10 +1,13 @@
 //! From a callback's body to what it says of one task, over borrowed text.
 
+mod plain;
+
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::plain::Said;
 use super::{Failure, event::is_success};
 use crate::event::{ParseError, json};
 
@@ -28,9 +31,17 @@ pub(super) fn report<'a, T, const N: usize>(
 ) -> Result<Report<T>, ParseError> {
     let text = json::text(body)?;
     let read = || {
-        let envelope = Envelope::of(text, names)?;
-        let (task_id, code, msg) = envelope.head()?;
-        let members = envelope.data.once()?;
+        let plain = plain::read(text, names);
+        debug_assert!(
+            plain
+                .as_ref()
+                .is_none_or(|said| agree(said, &tolerant(text, names))),
+            "two ways of reading one callback find two events in it"
+        );
+        let ((task_id, code, msg), members) = match plain {
+            Some(said) => said,
+            None => tolerant(text, names)?,
+        };
         let outcome = if is_success(code) {
             Ok(success(members)?)
         } else {
@@ -44,6 +55,21 @@ pub(super) fn report<'a, T, const N: usize>(
         })
     };
     read().map_err(|reason: Reason| json::unreadable(text, reason))
+}
+
+/// What a callback says, whatever is odd about it.
+fn tolerant<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<Said<'a, N>, Reason> {
+    let envelope = Envelope::of(text, names)?;
+    Ok((envelope.head()?, envelope.data.once()?))
+}
+
+/// Whether both ways of reading a callback find the same in it.
+fn agree<const N: usize>(plain: &Said<'_, N>, tolerant: &Result<Said<'_, N>, Reason>) -> bool {
+    let texts = |said: &Said<'_, N>| said.1.map(|member| member.map(|raw| raw.get().to_owned()));
+    match tolerant {
+        Ok(said) => plain.0 == said.0 && texts(plain) == texts(said),
+        Err(_) => false,
+    }
 }
 
 /// The task's id in a callback, also in one that is no event but for its id. None where two readers
