@@ -1,5 +1,7 @@
 //! Time, as everything outside the stores sees it: real, faster, or turned by hand.
 
+mod timeout;
+
 use std::{
     fmt,
     sync::Arc,
@@ -112,14 +114,24 @@ impl Clock {
         }
     }
 
-    /// Runs `future` for at most `limit` of this clock; `None` when the time was up first.
-    pub(crate) async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
-        tokio::select! {
-            biased;
-            output = future => Some(output),
-            // A future that has used up its task's budget must not keep the time from being looked at.
-            () = tokio::task::unconstrained(self.sleep(limit)) => None,
-        }
+    /// Runs `future` for at most `limit` of this clock; `None` when the time was up first. It counts from
+    /// when the future first has to wait.
+    pub(crate) fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> {
+        self.timeout_of(move || limit, future)
+    }
+
+    /// The same for a limit that is asked for when the future first has to wait, and not at all if it
+    /// never does.
+    pub(crate) fn timeout_of<F: Future>(
+        &self,
+        limit: impl FnOnce() -> Duration,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> {
+        timeout::timeout(future, move || self.sleep(limit()))
     }
 
     /// What a duration of this clock is on the clock of a store.

@@ -69,9 +69,9 @@ where
             receipt.span = span.clone();
             let answer = async move {
                 let work = panic::catch_future(endpoint.process(&receipt, body, admission));
-                let left = endpoint.left(&receipt);
+                let left = || endpoint.left(&receipt);
                 let proven = || receipt.is_proven();
-                let outcome = match endpoint.clock.timeout(left, work).await {
+                let outcome = match endpoint.clock.timeout_of(left, work).await {
                     Some(Ok(outcome)) => outcome,
                     // Without the message, which may hold the body: the panic hook has it.
                     Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
@@ -301,7 +301,7 @@ impl Endpoint {
         let Sink::Store { committer, .. } = &self.sink else {
             return Disposition::NotAccepted.into();
         };
-        match committer.insert(record, self.patience(receipt)).await {
+        match committer.insert(record, || self.patience(receipt)).await {
             Ok(Inserted::Fresh) => Disposition::Stored.into(),
             Ok(Inserted::Upgraded) => Disposition::Upgraded.into(),
             Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs }.into(),

@@ -90,7 +90,7 @@ impl Ledger {
     }
 
     pub(super) async fn insert(&self, record: NewRecord) -> Result<Inserted, StoreError> {
-        self.committer.insert(record, PATIENCE).await
+        self.committer.insert(record, || PATIENCE).await
     }
 
     /// Inserts a record that must not get lost on the way: again and again, for so long. It is one

@@ -90,7 +90,7 @@ impl Committer {
     /// Resolves when the record is durable or was refused.
     ///
     /// Dropping the future takes a record out whose batch has not begun; a batch that has begun
-    /// finishes. `patience` is how long the caller can wait, on the clock.
+    /// finishes. `patience` is how long the caller can wait, on the clock, once he has to.
     ///
     /// # Errors
     ///
@@ -101,15 +101,16 @@ impl Committer {
     pub(crate) async fn insert(
         &self,
         record: NewRecord,
-        patience: Duration,
+        patience: impl FnOnce() -> Duration,
     ) -> Result<Inserted, StoreError> {
         let Shared { clock, .. } = &*self.0;
         if self.0.volatile {
             let alone = slice::from_ref(&record);
-            let outcome = clock.timeout(patience, self.0.call(alone)).await;
+            let outcome = clock.timeout_of(patience, self.0.call(alone)).await;
             let answers = outcome.ok_or_else(too_slow).flatten().flatten()?;
             return answers.first().copied().ok_or_else(wrong_count);
         }
+        let patience = patience();
         let mut waiter = self.enqueue(record, patience)?;
         let answer = clock.timeout(patience, waiter.answer()).await;
         answer.unwrap_or_else(|| Err(too_slow()))

@@ -34,7 +34,7 @@ async fn a_lone_insert_is_written_at_once_and_leaves_no_task_behind() {
     };
     let before = tasks();
     for number in 0..3 {
-        let insert = bench.committer.insert(record(number, 10), PATIENCE);
+        let insert = bench.committer.insert(record(number, 10), || PATIENCE);
         assert_eq!(soon(insert).await.unwrap(), Inserted::Fresh);
         until(|| tasks() == before).await;
     }
@@ -117,7 +117,7 @@ async fn a_full_queue_refuses_at_once_by_count_and_by_bytes_until_somebody_leave
         let bench = Bench::with_limits(Script::new().gated(), limits);
         let first = bench.occupy().await;
         let waiting = bench.spawn_waiting((0..2).map(|n| record(n, 50))).await;
-        let refused = bench.committer.insert(record(3, 50), PATIENCE);
+        let refused = bench.committer.insert(record(3, 50), || PATIENCE);
         // The store is stuck: whatever is answered is answered by the queue.
         assert_eq!(
             told(soon(refused).await),
@@ -142,7 +142,7 @@ async fn a_record_larger_than_the_whole_queue_is_still_written() {
         ..Limits::default()
     };
     let bench = Bench::with_limits(Script::new(), limits);
-    let insert = bench.committer.insert(record(1, 1000), PATIENCE);
+    let insert = bench.committer.insert(record(1, 1000), || PATIENCE);
     assert_eq!(soon(insert).await.unwrap(), Inserted::Fresh);
 }
 

@@ -165,7 +165,7 @@ async fn a_batch_is_given_the_time_of_its_most_patient_caller() {
     let first = bench.occupy().await;
     let hasty = tokio::spawn({
         let committer = bench.committer.clone();
-        async move { committer.insert(record(1, 10), PATIENCE / 10).await }
+        async move { committer.insert(record(1, 10), || PATIENCE / 10).await }
     });
     until(|| bench.waiting() == 1).await;
     let patient = bench.spawn_waiting([record(2, 10)].into_iter()).await;
@@ -193,7 +193,7 @@ async fn the_patience_of_one_batch_is_not_that_of_the_next() {
     );
     let patient = tokio::spawn({
         let committer = bench.committer.clone();
-        async move { committer.insert(record(1, 10), PATIENCE * 100).await }
+        async move { committer.insert(record(1, 10), || PATIENCE * 100).await }
     });
     until(|| bench.store.begun() == 1).await;
     let hasty = bench.spawn_waiting([record(2, 10)].into_iter()).await;
@@ -211,7 +211,7 @@ async fn the_patience_of_one_batch_is_not_that_of_the_next() {
 async fn nobody_waits_longer_than_he_can_though_the_batch_before_takes_for_ever() {
     let bench = Bench::new(Script::new().gated());
     let first = bench.occupy().await;
-    let insert = bench.committer.insert(record(1, 10), Duration::ZERO);
+    let insert = bench.committer.insert(record(1, 10), || Duration::ZERO);
     soon(insert).await.unwrap_err();
     assert_eq!(bench.waiting(), 0, "it was taken out");
     bench.store.open();

@@ -118,7 +118,7 @@ async fn when_the_runtime_of_the_writing_task_shuts_down_callers_on_another_take
     let other = elsewhere();
     let insert_elsewhere = |number| {
         let committer = bench.committer.clone();
-        other.spawn(async move { committer.insert(record(number, 10), PATIENCE).await })
+        other.spawn(async move { committer.insert(record(number, 10), || PATIENCE).await })
     };
     let first = insert_elsewhere(100);
     until(|| bench.store.begun() == 1).await;
@@ -150,7 +150,7 @@ async fn callers_of_a_batch_that_dies_with_its_runtime_are_told() {
     let other = elsewhere();
     let first = other.spawn({
         let committer = bench.committer.clone();
-        async move { committer.insert(record(100, 10), PATIENCE).await }
+        async move { committer.insert(record(100, 10), || PATIENCE).await }
     });
     until(|| bench.store.begun() == 1).await;
     let here = bench.spawn_waiting((0..3).map(|n| record(n, 10))).await;
@@ -179,7 +179,7 @@ async fn an_insert_on_a_runtime_that_is_shut_down_or_on_none_ends_with_an_error(
         // On a thread of its own: the runtime of this test must not be the current one.
         let ended = std::thread::spawn(move || {
             let _entered = runtime.as_ref().map(runtime::Handle::enter);
-            let mut insert = pin!(committer.insert(record(1, 10), PATIENCE));
+            let mut insert = pin!(committer.insert(record(1, 10), || PATIENCE));
             (0..100).any(|_| matches!(poll_once(insert.as_mut()), Poll::Ready(Err(_))))
         });
         assert!(ended.join().unwrap());
@@ -206,7 +206,7 @@ async fn drop_at_every_poll(setting: impl AsyncFn() -> (Bench, Vec<JoinHandle<An
     for polls in 0.. {
         assert!(polls < 10_000, "an insert must end");
         let (bench, before) = setting().await;
-        let dropped = bench.committer.insert(record(1, 10), PATIENCE * 10);
+        let dropped = bench.committer.insert(record(1, 10), || PATIENCE * 10);
         let mut dropped = Box::pin(dropped_after(polls, dropped));
         // Once before the one that comes behind, so that it stands before it in the queue.
         let early = poll_once(dropped.as_mut());
@@ -288,7 +288,7 @@ async fn a_seat_on_its_way_to_a_caller_who_leaves_goes_on_to_the_next() {
     let stuck = bench.occupy().await;
     bench.hands.advance(PATIENCE / 2);
     // Polled by hand, so that it holds the seat without knowing it yet.
-    let mut unaware = Box::pin(bench.committer.insert(record(1, 10), PATIENCE));
+    let mut unaware = Box::pin(bench.committer.insert(record(1, 10), || PATIENCE));
     assert!(poll_once(unaware.as_mut()).is_pending());
     let next = bench.spawn_waiting((2..5).map(|n| record(n, 10))).await;
     bench.hands.advance(PATIENCE / 2);

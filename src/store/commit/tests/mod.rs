@@ -46,7 +46,7 @@ impl Bench {
     /// An insert in a task of its own, as a request would make it.
     fn spawn(&self, record: NewRecord) -> JoinHandle<Answer> {
         let committer = self.committer.clone();
-        tokio::spawn(async move { committer.insert(record, PATIENCE).await })
+        tokio::spawn(async move { committer.insert(record, || PATIENCE).await })
     }
 
     fn waiting(&self) -> usize {
@@ -96,7 +96,7 @@ impl Bench {
         })
         .await;
         assert_eq!(self.store.under_way(), 0);
-        let insert = self.committer.insert(record(2_000_000, 0), PATIENCE);
+        let insert = self.committer.insert(record(2_000_000, 0), || PATIENCE);
         let answer = soon(insert).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
