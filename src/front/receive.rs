@@ -77,14 +77,15 @@ where
                     Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
                     None => Disposition::Late { proven: proven() }.into(),
                 };
-                endpoint.answer(&receipt, &outcome)
+                endpoint.answer(receipt, &outcome)
             };
             CallbackFuture::running(answer.instrument(span))
         }
         Err(disposition) => {
-            receipt.span = endpoint.span_of_stranger(&receipt.head.method, route);
-            let _in = receipt.span.enter();
-            CallbackFuture::ready(endpoint.answer(&receipt, &disposition.into()))
+            let span = endpoint.span_of_stranger(&receipt.head.method, route);
+            receipt.span = span.clone();
+            let _in = span.enter();
+            CallbackFuture::ready(endpoint.answer(receipt, &disposition.into()))
         }
     }
 }
@@ -324,10 +325,11 @@ impl Endpoint {
     }
 
     /// Traces the outcome and makes the reply. Never the URI, a header or the body.
-    fn answer(&self, receipt: &Receipt, outcome: &Outcome) -> Response<ReplyBody> {
+    fn answer(&self, receipt: Receipt, outcome: &Outcome) -> Response<ReplyBody> {
         self.trace(outcome);
         self.count(outcome.disposition, self.clock.elapsed(&receipt.started));
         let reply = reply(
+            receipt.head,
             outcome.disposition,
             self.settings.conceal,
             &self.retry_after,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header, request};
 use http_body::{Body, Frame, SizeHint};
 
 use super::Disposition;
@@ -42,8 +42,9 @@ impl Body for ReplyBody {
     }
 }
 
-/// One table for all replies.
+/// One table for all replies. They take over the maps of the request, emptied, which have room already.
 pub(super) fn reply(
+    head: request::Parts,
     disposition: Disposition,
     conceal: bool,
     retry_after: &HeaderValue,
@@ -67,7 +68,13 @@ pub(super) fn reply(
     };
     let mut response = Response::new(ReplyBody(Some(Bytes::from_static(body.as_bytes()))));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let request::Parts {
+        mut headers,
+        mut extensions,
+        ..
+    } = head;
+    headers.clear();
+    extensions.clear();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
@@ -84,6 +91,8 @@ pub(super) fn reply(
         }
         _ => {}
     }
-    response.extensions_mut().insert(disposition);
+    extensions.insert(disposition);
+    *response.headers_mut() = headers;
+    *response.extensions_mut() = extensions;
     response
 }
