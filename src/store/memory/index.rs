@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use crate::store::Queue;
 
-/// 128 bits of keyed SipHash over the length-prefixed endpoint, kind and key.
+/// 128 bits of keyed SipHash over the length-prefixed endpoint, kind and key. It never leaves the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyHash {
     /// Finds the record in the [`Index`]; a part of every token.
@@ -51,12 +51,11 @@ impl Hashes {
     pub(super) fn key(&self, queue: &Queue, key: &[u8]) -> KeyHash {
         let half = |state: &RandomState| {
             let mut hasher = state.build_hasher();
-            hasher.write_usize(queue.endpoint().len());
-            hasher.write(queue.endpoint().as_bytes());
-            let kind = queue.kind().as_str();
-            hasher.write_usize(kind.len());
-            hasher.write(kind.as_bytes());
-            hasher.write_usize(key.len());
+            let endpoint = queue.endpoint().as_bytes();
+            hasher.write_usize(endpoint.len());
+            hasher.write_u8(queue.kind() as u8);
+            hasher.write(endpoint);
+            // The last part needs no length: the hash is one of all bytes and their number.
             hasher.write(key);
             hasher.finish()
         };

@@ -40,7 +40,7 @@ impl Inner {
                 });
             }
             match spot {
-                Spot::Alive(slot) => self.supersede(slot, content, due, now),
+                Spot::Alive(slot) => self.supersede(slot, key, content, due, now),
                 Spot::Settled(ending, position) => {
                     let slot = self.revive(ending, position, key, content, due, now);
                     self.index.replace(hash.place, spot, Spot::Alive(slot));
@@ -109,10 +109,12 @@ impl Inner {
     }
 
     /// Gives an alive record new content. A lease stays good until it is settled or taken over.
-    fn supersede(&mut self, slot: u32, content: Content, due: Duration, now: Duration) {
+    fn supersede(&mut self, slot: u32, key: Bytes, content: Content, due: Duration, now: Duration) {
         let sequence = self.next_sequence();
         let record = self.alive.get_mut(slot);
         let state = &mut self.queues[usize::from(record.queue)];
+        // Of the old one's buffer, which would stay.
+        record.key = key;
         record.content = content;
         record.born = now;
         record.attempt = 0;

@@ -154,13 +154,14 @@ impl MemoryStore {
     fn insert_one(&self, record: &NewRecord) -> Result<Inserted, StoreError> {
         let hash = self.shared.hashes.key(&record.queue, &record.key);
         // Copied, because a body may be a slice of a server's big read buffer, which would stay.
-        let key = Bytes::copy_from_slice(&record.key);
+        let mut meta = Bytes::from([&*record.key, &*record.body, &*record.meta].concat());
+        let key = meta.split_to(record.key.len());
         let content = Content {
             id: record.id,
             rank: record.rank,
             digest: self.shared.hashes.body(&record.body),
-            body: Bytes::copy_from_slice(&record.body),
-            meta: Bytes::copy_from_slice(&record.meta),
+            body: meta.split_to(record.body.len()),
+            meta,
         };
         let mut inner = self.lock();
         let now = self.now();
