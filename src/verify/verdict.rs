@@ -59,10 +59,13 @@ impl Verified {
 
     /// Says which secret matched.
     pub(super) fn with_matched(mut self, secret: &Secret) -> Self {
-        self.matched.push(Matched {
-            label: secret.label().cloned(),
-            retiring: secret.is_retiring(),
-        });
+        // Of one without label and end there is nothing to tell.
+        if secret.label().is_some() || secret.is_retiring() {
+            self.matched.push(Matched {
+                label: secret.label().cloned(),
+                retiring: secret.is_retiring(),
+            });
+        }
         self
     }
 
