@@ -95,23 +95,31 @@ impl PathPattern {
 
     /// Whether case and doubled slashes make the difference.
     fn is_near(&self, path: &str) -> bool {
-        let mut theirs = segments(path);
-        for ours in segments(&self.prefix) {
-            if !theirs
-                .next()
-                .is_some_and(|theirs| theirs.eq_ignore_ascii_case(ours))
-            {
-                return false;
-            }
+        if path.len() < self.prefix.len() {
+            return false;
+        }
+        let mut theirs = plain(path);
+        if !plain(&self.prefix).all(|ours| theirs.next() == Some(ours)) {
+            return false;
         }
         // A path of our very spelling is no misspelling, however it goes on.
-        let rest = theirs.count();
-        rest == 0 || (rest == 1 && self.has_token)
+        match (theirs.next(), theirs.next()) {
+            (None | Some(b'/'), None) => true,
+            (Some(b'/'), Some(_)) => {
+                let token_ends = theirs.any(|byte| byte == b'/');
+                self.has_token && !(token_ends && theirs.next().is_some())
+            }
+            _ => false,
+        }
     }
 }
 
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|segment| !segment.is_empty())
+/// A path in lower case and without doubled slashes.
+fn plain(path: &str) -> impl Iterator<Item = u8> {
+    let mut last = 0;
+    path.bytes()
+        .filter(move |&byte| std::mem::replace(&mut last, byte) != b'/' || byte != b'/')
+        .map(|byte| byte.to_ascii_lowercase())
 }
 
 #[cfg(test)]
