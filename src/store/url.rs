@@ -226,6 +226,9 @@ impl StoreUrl {
     }
 }
 
+/// Those of all stores, whether the features are there or not.
+const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "redis", "rediss"];
+
 impl FromStr for StoreUrl {
     type Err = OpenError;
 
@@ -249,8 +252,7 @@ impl FromStr for StoreUrl {
             Some("postgres" | "postgresql") => Place::Postgres(url.to_owned()),
             #[cfg(feature = "redis")]
             Some("redis" | "rediss") => Place::Redis(url.to_owned()),
-            #[cfg(not(all(feature = "postgres", feature = "redis", feature = "sqlite")))]
-            Some("sqlite" | "postgres" | "postgresql" | "redis" | "rediss") => {
+            Some(scheme) if SCHEMES.contains(&scheme) => {
                 return Err(invalid(
                     "the feature for stores of this kind is not there: `sqlite`, `postgres` or `redis`",
                 ));
