@@ -17,7 +17,8 @@ use std::{
 use support::send;
 use tokio::{net::TcpListener, signal::ctrl_c, sync::oneshot, time::timeout};
 use tower_callback::{
-    BoxError, Callbacks, Event, HandlerError, MusicVideo, Token, music_video::Outcome,
+    BoxError, BuildError, CallbackService, Callbacks, Event, HandlerError, MusicVideo, Token,
+    music_video::Outcome,
 };
 
 const SECRET: &str = "read-this-from-your-configuration";
@@ -41,15 +42,19 @@ impl Db {
     }
 }
 
+fn endpoint(db: Db) -> Result<CallbackService, BuildError> {
+    Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET)).accept(
+        move |event| {
+            let db = db.clone();
+            async move { db.upsert(event).await }
+        },
+    )
+}
+
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let tasks = Db::default();
-    let db = tasks.clone();
-    let callback = Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET))
-        .accept(move |event| {
-            let db = db.clone();
-            async move { db.upsert(event).await }
-        })?;
+    let callback = endpoint(tasks.clone())?;
     let app = axum::Router::new().route_service("/music-video-callback", callback);
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -90,5 +95,26 @@ async fn call(address: SocketAddr, db: &Db) -> Result<(), BoxError> {
     match tasks.get("task-1").map(|event| &event.outcome) {
         Some(Outcome::Succeeded { .. }) if tasks.len() == 1 => Ok(()),
         _ => Err("that is not right".into()),
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::callback;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_that_comes_after_the_success_changes_nothing() {
+        let db = Db::default();
+        let service = endpoint(db.clone()).unwrap();
+        let success = callback("task-1").query("token", SECRET);
+        assert_eq!(success.call(service.clone(), "/").await.status(), 200);
+        let failure = callback("task-1")
+            .failed(500, "later")
+            .query("token", SECRET);
+        assert_eq!(failure.call(service, "/").await.status(), 200);
+        let event = db.0.lock().unwrap().remove("task-1").unwrap();
+        assert!(matches!(event.outcome, Outcome::Succeeded { .. }));
     }
 }

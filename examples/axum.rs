@@ -59,21 +59,24 @@ async fn video(
     videos.get(&task).cloned().ok_or(StatusCode::NOT_FOUND)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_ansi(false).init();
-
+fn endpoint() -> Callbacks<MusicVideo> {
     // Where axum keeps the peer's address: see `into_make_service_with_connect_info` below.
     let provider = IpAllowlist::new(["127.0.0.0/8"], |extensions| {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>()?;
         Some(peer.0.ip())
     });
+    Callbacks::new("music-video", Token::query("token", SECRET).and(provider))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    tracing_subscriber::fmt().with_ansi(false).init();
+
     let videos = Videos::default();
-    let (callback, worker) =
-        Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET).and(provider))
-            .store(MemoryStore::new())
-            .handler(videos.clone())
-            .build()?;
+    let (callback, worker) = endpoint()
+        .store(MemoryStore::new())
+        .handler(videos.clone())
+        .build()?;
     // The trace layer's own span prints the whole URI, and the token with it.
     let access_log = TraceLayer::new_for_http()
         .make_span_with(Redaction::new().into_make_span())
@@ -143,4 +146,31 @@ async fn call(address: SocketAddr) -> Result<(), BoxError> {
         return Err("that is not right".into());
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_handled_is_what_the_route_tells() {
+        let videos = Videos::default();
+        let test = Harness::handler(videos.clone());
+        test.receive(callback("task-1")).await;
+        test.settled().await;
+        let told = video(State(videos), Path("task-1".to_owned())).await;
+        assert!(told.unwrap().contains("task-1.mp4"));
+    }
+
+    #[tokio::test]
+    async fn the_token_is_no_use_from_another_network() {
+        let test = Harness::on("music-video", endpoint(), Videos::default());
+        for (peer, status) in [("127.0.0.1:4711", 200), ("192.0.2.1:4711", 401)] {
+            let peer = ConnectInfo(peer.parse::<SocketAddr>().unwrap());
+            let call = callback("task-1").query("token", SECRET).extension(peer);
+            assert_eq!(test.receive(call).await.status(), status);
+        }
+    }
 }

@@ -23,7 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower_callback::{
-    BoxError, Callback, Callbacks, Event, EventKey, MemoryStore, Token,
+    BoxError, Callback, Callbacks, Delivery, Event, EventKey, HandlerError, MemoryStore, Token,
     event::{InvalidKey, ParseError},
 };
 
@@ -79,24 +79,23 @@ impl Paid {
     }
 }
 
+async fn handle(paid: Paid, delivery: Delivery<OrderPaid>) -> Result<(), HandlerError> {
+    let OrderPaid { id, order } = delivery.event;
+    println!(
+        "handled {id}: {} was paid with {} cents",
+        order.order_id, order.cents
+    );
+    paid.enter(id, order.cents);
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let paid = Paid::default();
     let book = paid.clone();
     let (callback, worker) = Callbacks::<OrderPaid>::new("orders", Token::bearer(SECRET))
         .store(MemoryStore::new())
-        .handle(move |delivery| {
-            let book = book.clone();
-            async move {
-                let OrderPaid { id, order } = delivery.event;
-                println!(
-                    "handled {id}: {} was paid with {} cents",
-                    order.order_id, order.cents
-                );
-                book.enter(id, order.cents);
-                Ok(())
-            }
-        })
+        .handle(move |delivery| handle(book.clone(), delivery))
         .build()?;
     let app = axum::Router::new().route_service("/order-paid", callback);
 
@@ -152,4 +151,24 @@ async fn call(address: SocketAddr, paid: &Paid) -> Result<(), BoxError> {
     let handled = timeout(Duration::from_secs(10), handled).await;
     println!("cents in all: {}", paid.total());
     Ok(handled?)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback_of};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_is_paid_once_by_the_id_in_the_header() {
+        let (paid, order) = (Paid::default(), r#"{"order_id":"o-1","cents":500}"#);
+        let book = paid.clone();
+        let test = Harness::handle(move |delivery| handle(book.clone(), delivery));
+        test.receive(callback_of(order).header(ID, "msg-1")).await;
+        test.receive(callback_of(order).header(ID, "msg-1")).await;
+        assert_eq!(test.receive(callback_of(order)).await.status(), 422);
+        test.settled().await;
+        test.assert_handled_once("msg-1");
+        assert_eq!(paid.total(), 500);
+    }
 }

@@ -26,8 +26,8 @@ use tokio::{
 };
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_callback::{
-    BoxError, CallbackLayer, Callbacks, IpAllowlist, MemoryStore, MusicVideo, Redaction, Token,
-    Verify, verify::PeerAddr,
+    BoxError, BuildError, CallbackLayer, CallbackService, Callbacks, IpAllowlist, MemoryStore,
+    MusicVideo, Redaction, Token, Verify, verify::PeerAddr,
 };
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::Level;
@@ -36,7 +36,7 @@ const SECRET: &str = "read-this-from-your-configuration";
 const CALLBACK: &str = "/music-video-callback";
 
 /// The app, which knows nothing of callbacks.
-async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+async fn app<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
     let mut response = Response::new("the app\n".to_owned());
     if request.uri().path() != "/" {
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -44,13 +44,21 @@ async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible>
     Ok(response)
 }
 
+fn endpoint() -> Callbacks<MusicVideo> {
+    let proof = Token::segment(SECRET).and(IpAllowlist::new(["127.0.0.0/8"], PeerAddr::of));
+    Callbacks::new("music-video", proof)
+}
+
+fn layer(callback: &CallbackService) -> Result<CallbackLayer, BuildError> {
+    callback.layer(&format!("{CALLBACK}/{{token}}"))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt().with_ansi(false).init();
 
-    let proof = Token::segment(SECRET).and(IpAllowlist::new(["127.0.0.0/8"], PeerAddr::of));
     let (handled, mut events) = mpsc::unbounded_channel();
-    let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", proof)
+    let (callback, worker) = endpoint()
         .store(MemoryStore::new())
         .handle(move |delivery| {
             let handled = handled.clone();
@@ -62,8 +70,8 @@ async fn main() -> Result<(), BoxError> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     let (stop, stopped) = watch::channel(());
-    let layer = callback.layer(&format!("{CALLBACK}/{{token}}"))?;
-    let server = tokio::spawn(serve(listener, layer, shutdown(stopped.clone())));
+    let server = serve(listener, layer(&callback)?, shutdown(stopped.clone()));
+    let server = tokio::spawn(server);
     let worker = tokio::spawn(worker.run_until(shutdown(stopped)));
 
     let outcome = if std::env::args().any(|argument| argument == "--once") {
@@ -160,4 +168,28 @@ async fn call(
         return Err("that is not right".into());
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::callback;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_layer_takes_callbacks_and_leaves_the_rest_to_the_app() {
+        let front = endpoint().store(MemoryStore::new()).build_front().unwrap();
+        let app = layer(&front).unwrap().layer(service_fn(app));
+        let peer = PeerAddr(([127, 0, 0, 1], 4711).into());
+        for (path, status) in [
+            (format!("{CALLBACK}/{SECRET}"), 200),
+            (format!("{CALLBACK}/guessed"), 401),
+            ("/elsewhere".to_owned(), 404),
+        ] {
+            let call = callback("task-1").extension(peer);
+            assert_eq!(call.call(app.clone(), &path).await.status(), status);
+        }
+        let own = callback("task-1").call(app, "/").await;
+        assert_eq!(own.body(), "the app\n");
+    }
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use support::send;
 use tokio::{net::TcpListener, signal::ctrl_c, sync::mpsc, task::JoinSet, time::timeout};
 use tower_callback::{
-    BoxError, Callbacks, Clock, MemoryStore, MusicVideo, Token,
+    BoxError, Callbacks, Clock, Delivery, HandlerError, MemoryStore, MusicVideo, Token,
     testing::provider::{
         Fault, Faults, SimulatedProvider, SimulatedProviderBuilder, TaskFault, TaskFaults,
         TaskPlan, Truth,
@@ -195,6 +195,14 @@ async fn demonstrate(builder: SimulatedProviderBuilder) -> Result<(), BoxError> 
     }
 }
 
+/// Tells which task was handled.
+async fn handle(
+    handled: mpsc::UnboundedSender<String>,
+    delivery: Delivery<MusicVideo>,
+) -> Result<(), HandlerError> {
+    Ok(handled.send(delivery.event.task_id)?)
+}
+
 /// Who submits, and takes the callbacks.
 struct Customer {
     provider: SocketAddr,
@@ -211,10 +219,7 @@ impl Customer {
             Callbacks::<MusicVideo>::new("music-video", Token::query("token", TOKEN))
                 .clock(clock)
                 .store(MemoryStore::new())
-                .handle(move |delivery| {
-                    let handled = sender.clone();
-                    async move { Ok(handled.send(delivery.event.task_id)?) }
-                })
+                .handle(move |delivery| handle(sender.clone(), delivery))
                 .build()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let callback_url = format!("http://{}/callback?token={TOKEN}", listener.local_addr()?);
@@ -286,5 +291,29 @@ impl Customer {
             tasks.extend(task);
         }
         Ok(tasks)
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_is_told_once_however_often_it_is_called_back() {
+        let (sender, mut handled) = mpsc::unbounded_channel();
+        let test = Harness::handle(move |delivery| handle(sender.clone(), delivery));
+        for task in ["task-1", "task-1", "task-2"] {
+            test.receive(callback(task)).await;
+        }
+        test.settled().await;
+        drop(test);
+        let mut tasks = Vec::new();
+        while let Some(task) = handled.recv().await {
+            tasks.push(task);
+        }
+        tasks.sort();
+        assert_eq!(tasks, ["task-1", "task-2"]);
     }
 }

@@ -19,7 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower_callback::{
-    BoxError, Callbacks, Clock, MemoryStore, MusicVideo, SignedUrl,
+    BoxError, Callbacks, Clock, Delivery, Handler, HandlerError, MemoryStore, MusicVideo,
+    SignedUrl,
     clock::ManualClock,
     store::{Inspect, Queue},
     verify::Secrets,
@@ -36,6 +37,16 @@ const NEW_KEYS: &str = "2026-11  Ck6Wc9cAq5Xs1nZt7eRj0vLp3mBy8fUd\n";
 
 /// What the handler saw: the order that the URL was made for, and the task.
 type Handled = (Option<String>, String);
+
+/// The handler, which tells what it was given.
+struct Tell(mpsc::UnboundedSender<Handled>);
+
+impl Handler<MusicVideo> for Tell {
+    async fn handle(&self, delivery: Delivery<MusicVideo>) -> Result<(), HandlerError> {
+        let order = delivery.correlation().map(str::to_owned);
+        Ok(self.0.send((order, delivery.event.task_id))?)
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -62,13 +73,7 @@ async fn main() -> Result<(), BoxError> {
     let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", signed.clone())
         .clock(hands.clock())
         .store(store.clone())
-        .handle(move |delivery| {
-            let handled = handled.clone();
-            async move {
-                let order = delivery.correlation().map(str::to_owned);
-                Ok(handled.send((order, delivery.event.task_id))?)
-            }
-        })
+        .handler(Tell(handled))
         .build()?;
     let app = Router::new().route_service("/music-video-callback", callback);
 
@@ -209,5 +214,30 @@ impl Demonstration {
             }
             sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_url_says_which_order_it_is_for_until_it_expires() {
+        let (handled, mut events) = mpsc::unbounded_channel();
+        let key = "Ck6Wc9cAq5Xs1nZt7eRj0vLp3mBy8fUd";
+        let signed = SignedUrl::query("music-video", "https://example.com/callback", "cap", key);
+        let endpoint = Callbacks::<MusicVideo>::new("music-video", signed.clone());
+        let test = Harness::on("music-video", endpoint, Tell(handled));
+        let url = signed.mint("order-1").unwrap();
+        test.receive_at(&url, callback("task-1")).await;
+        test.settled().await;
+        let told = events.recv().await.unwrap();
+        assert_eq!(told, (Some("order-1".to_owned()), "task-1".to_owned()));
+
+        test.clock().advance(SignedUrl::DEFAULT_EXPIRY * 2);
+        let late = test.receive_at(&url, callback("task-2")).await;
+        assert_eq!(late.status(), 401);
     }
 }

@@ -38,9 +38,9 @@ pub(crate) struct Demonstration {
 /// What the handler was given.
 #[derive(Debug)]
 pub(crate) struct Handled {
-    order: Option<String>,
-    task: String,
-    source: Source,
+    pub(crate) order: Option<String>,
+    pub(crate) task: String,
+    pub(crate) source: Source,
 }
 
 /// What came of an order.

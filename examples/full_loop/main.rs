@@ -16,9 +16,13 @@ use std::time::Duration;
 use axum::Router;
 use demonstration::{Demonstration, Ended, Handled};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tower_callback::{
-    BoxError, Callbacks, MusicVideo, SignedUrl, SqliteStore,
+    BoxError, Callbacks, Delivery, Handler, HandlerError, MusicVideo, SignedUrl, SqliteStore,
     download::{Downloader, Video},
     music_video::{Client, Code429, GenerateRequest, Outcome, Submission, Submitter},
 };
@@ -48,15 +52,11 @@ async fn main() -> Result<(), BoxError> {
         .dangerous()
         .plain_http();
     let store = SqliteStore::open(demonstration.database()).await?;
-    let handled = demonstration.handled();
     let (callback, worker) = Callbacks::<MusicVideo>::new("music-video", signed.clone())
         .clock(clock)
         .store(store.clone())
         .poll_with(client.clone())
-        .handle(move |delivery| {
-            let handled = handled.clone();
-            async move { Ok(handled.send(Handled::of(&delivery))?) }
-        })
+        .handler(Tell(demonstration.handled()))
         .build()?;
     let app = Router::new().route_service("/music-video-callback", callback);
     let (stop, stopped) = watch::channel(());
@@ -93,6 +93,15 @@ async fn main() -> Result<(), BoxError> {
     server.await??;
     worker.await?;
     demonstration.finish(ended, &store).await
+}
+
+/// The handler, which tells what it was given: whoever waits for the order does the rest.
+struct Tell(mpsc::UnboundedSender<Handled>);
+
+impl Handler<MusicVideo> for Tell {
+    async fn handle(&self, delivery: Delivery<MusicVideo>) -> Result<(), HandlerError> {
+        Ok(self.0.send(Handled::of(&delivery))?)
+    }
 }
 
 /// Waits until an order's task has ended, and fetches its video.
@@ -144,4 +153,29 @@ async fn fetch(
 /// Resolves when its sender is dropped.
 async fn shutdown(mut stopped: watch::Receiver<()>) {
     let _ = stopped.changed().await;
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::{
+        event::Source,
+        testing::{Harness, callback},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_and_its_success_are_told_with_their_order() {
+        let (sender, mut handled) = mpsc::unbounded_channel();
+        let signed = SignedUrl::query("test", "https://example.com/callback", "cap", KEY);
+        let test = Harness::on("test", Callbacks::new("test", signed.clone()), Tell(sender));
+        let url = signed.mint("order-1").unwrap();
+        for call in [callback("task-1").failed(500, "later"), callback("task-1")] {
+            test.receive_at(&url, call).await;
+            test.settled().await;
+            let told = handled.recv().await.unwrap();
+            assert_eq!((&*told.task, told.source), ("task-1", Source::Callback));
+            assert_eq!(told.order.as_deref(), Some("order-1"));
+        }
+    }
 }

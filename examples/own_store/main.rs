@@ -31,7 +31,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower_callback::{
-    BoxError, Callbacks, Delivery, HandlerError, MusicVideo, Token,
+    BoxError, BuildError, CallbackService, Callbacks, Delivery, MusicVideo, Token, Worker,
     store::{Queue, State, Store},
 };
 
@@ -40,6 +40,20 @@ use self::{store::RedbStore, support::send};
 const SECRET: &str = "read-this-from-your-configuration";
 const SUCCESS: &str = r#"{"code":200,"msg":"success","data":{"task_id":"task-1","video_url":"https://example.com/1.mp4"}}"#;
 
+fn endpoint(
+    store: RedbStore,
+    handled: Arc<AtomicUsize>,
+) -> Result<(CallbackService, Worker), BuildError> {
+    Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET))
+        .store(store)
+        .handle(move |delivery: Delivery<MusicVideo>| {
+            println!("handled {}", delivery.event.task_id);
+            handled.fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        })
+        .build()
+}
+
 /// Serves from a file, as long as `session` lasts.
 async fn serve<F: Future<Output = Result<(), BoxError>>>(
     file: &Path,
@@ -47,16 +61,7 @@ async fn serve<F: Future<Output = Result<(), BoxError>>>(
     session: impl FnOnce(std::net::SocketAddr, RedbStore) -> F,
 ) -> Result<(), BoxError> {
     let store = open(file).await?;
-    let handle = move |delivery: Delivery<MusicVideo>| {
-        println!("handled {}", delivery.event.task_id);
-        handled.fetch_add(1, Ordering::Relaxed);
-        async { Ok::<(), HandlerError>(()) }
-    };
-    let (callback, worker) =
-        Callbacks::<MusicVideo>::new("music-video", Token::query("token", SECRET))
-            .store(store.clone())
-            .handle(handle)
-            .build()?;
+    let (callback, worker) = endpoint(store.clone(), handled)?;
     let app = Router::new().route_service("/music-video-callback", callback);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -93,6 +98,17 @@ fn is_in_use(error: &BoxError) -> bool {
     )
 }
 
+/// Resolves when the task of [`SUCCESS`] is handled.
+async fn done(store: &RedbStore) -> Result<(), BoxError> {
+    loop {
+        let found = store.find(&Queue::events("music-video"), b"task-1").await?;
+        if found.is_some_and(|found| found.state == State::Done) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn shutdown(mut stopped: watch::Receiver<()>) {
     let _ = stopped.changed().await;
 }
@@ -120,21 +136,35 @@ async fn main() -> Result<(), BoxError> {
                     return Err("that is not right".into());
                 }
             }
-            let done = async {
-                loop {
-                    let found = store.find(&Queue::events("music-video"), b"task-1").await?;
-                    if found.is_some_and(|found| found.state == State::Done) {
-                        return Ok(());
-                    }
-                    sleep(Duration::from_millis(5)).await;
-                }
-            };
-            timeout(Duration::from_secs(10), done).await?
+            timeout(Duration::from_secs(10), done(&store)).await?
         })
         .await?;
     }
     match handled.load(Ordering::Relaxed) {
         1 => Ok(()),
         times => Err(format!("handled {times} times, and not once").into()),
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::callback;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_twice_is_in_the_file_and_handled_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory.path().join("test.redb")).await.unwrap();
+        let handled = Arc::new(AtomicUsize::new(0));
+        let (front, worker) = endpoint(store.clone(), handled.clone()).unwrap();
+        for _ in 0..2 {
+            let call = callback("task-1").query("token", SECRET);
+            assert_eq!(call.call(front.clone(), "/").await.status(), 200);
+        }
+        worker
+            .run_until(async { done(&store).await.unwrap() })
+            .await;
+        assert_eq!(handled.load(Ordering::Relaxed), 1);
     }
 }

@@ -93,3 +93,22 @@ async fn handle(
 async fn shutdown(mut stopped: watch::Receiver<()>) {
     let _ = stopped.changed().await;
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_event_and_its_repeat_are_reported_once() {
+        let (report, _answers) = Report::new();
+        let handler = report.clone();
+        let test = Harness::handle(move |d| handle(d, Duration::ZERO, handler.clone()));
+        test.receive(callback("task-1")).await;
+        test.receive(callback("task-1")).await;
+        test.settled().await;
+        test.assert_handled_once("task-1");
+        assert_eq!(report.handler_calls(), 1);
+    }
+}

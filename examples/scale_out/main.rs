@@ -40,11 +40,14 @@ const SECRET: &str = "read-this-from-your-configuration";
 const PATH: &str = "/music-video-callback";
 const ENDPOINT: &str = "music-video";
 
+fn endpoint(front: &str) -> Callbacks<MusicVideo> {
+    // The label of the secret that let a callback in travels with it: here it says which front that was.
+    Callbacks::new(ENDPOINT, Token::query("token", [(front, SECRET)]))
+}
+
 /// Receives, and stores. It needs no worker beside it.
 async fn front(name: &str, place: &Place) -> Result<(), BoxError> {
-    // The label of the secret that let a callback in travels with it: here it says which front that was.
-    let proof = Token::query("token", [(name, SECRET)]);
-    let callback = Callbacks::<MusicVideo>::new(ENDPOINT, proof)
+    let callback = endpoint(name)
         .store(place.store(place.pool()?).await?)
         .build_front()?;
     let app = Router::new().route_service(PATH, callback);
@@ -144,4 +147,37 @@ async fn main() -> Result<ExitCode, BoxError> {
         () = parent_ends() => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tower_callback::{
+        Handler,
+        testing::{Harness, callback},
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Fronts(Mutex<Vec<String>>);
+
+    impl Handler<MusicVideo> for Fronts {
+        async fn handle(&self, delivery: Delivery<MusicVideo>) -> Result<(), HandlerError> {
+            let mut fronts = self.0.lock().map_err(|_| "a test has panicked")?;
+            fronts.extend_from_slice(delivery.secret_labels());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_handler_learns_which_front_received() {
+        let fronts = Arc::new(Fronts::default());
+        let test = Harness::on(ENDPOINT, endpoint("front-2"), fronts.clone());
+        test.receive(callback("task-1").query("token", SECRET))
+            .await;
+        test.settled().await;
+        assert_eq!(*fronts.0.lock().unwrap(), ["front-2"]);
+    }
 }

@@ -52,3 +52,30 @@ impl Videos for Library {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_video_is_found_once_its_success_was_handled() {
+        let library = Library::default();
+        let test = Harness::handler(library.clone());
+        let task_id = "task-1".to_owned();
+        test.receive(callback("task-1").failed(500, "later")).await;
+        test.settled().await;
+        let request = || {
+            Request::new(FindRequest {
+                task_id: task_id.clone(),
+            })
+        };
+        library.find(request()).await.unwrap_err();
+
+        test.receive(callback("task-1")).await;
+        test.settled().await;
+        let found = library.find(request()).await.unwrap().into_inner();
+        assert!(found.video_url.ends_with("task-1.mp4"));
+    }
+}
