@@ -309,8 +309,9 @@ fn networks_that_are_none_are_refused_also_inside_of_other_proofs() {
 fn a_layer_at_what_is_no_path_is_refused() {
     let service = builder().build_front().unwrap();
     for (path, words) in [
-        ("", "does not start with a slash"),
-        ("callback", "does not start with a slash"),
+        ("", "does not start with a slash: write it as"),
+        ("callback", "does not start with a slash: write it as"),
+        ("https://a.example/callback", "without scheme and host"),
         ("//callback", "has a doubled slash"),
         ("/a//b", "has a doubled slash"),
         ("/{id}/callback", "only a last segment `{token}` is one"),

@@ -18,6 +18,10 @@ use tower_callback::{
 };
 fn main() {}
 fn proof() -> Token { Token::query("token", "secret") }
+async fn save(_: MusicVideo) -> Result<(), std::io::Error> { Ok(()) }
+#[derive(Clone)] struct Db;
+impl Db { async fn save(&self, _: &MusicVideo) -> Result<(), std::io::Error> { Ok(()) } }
+#[derive(Debug)] struct NoError;
 struct OnlyAnInbox;
 impl Inbox for OnlyAnInbox {
     fn durability(&self) -> Durability { Durability::Volatile }
@@ -39,7 +43,7 @@ const BOTH: &str = "Result<(CallbackService, Worker), BuildError>";
 const FRONT: &str = "Result<CallbackService, BuildError>";
 const WORKER: &str = "Result<Worker, BuildError>";
 
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 25] = [
     Program {
         name: "no_store",
         result: BOTH,
@@ -125,6 +129,90 @@ const PROGRAMS: [Program; 13] = [
         result: WORKER,
         ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(|_| Ok(())).build_worker()"#,
         words: &["is not a future", ".handle("],
+    },
+    Program {
+        name: "a_closure_that_returns_nothing",
+        result: WORKER,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(|_| async {}).build_worker()"#,
+        words: &[
+            "expected `Result<(), HandlerError>`, found `()`",
+            ".handle(",
+        ],
+    },
+    Program {
+        name: "a_closure_that_returns_another_error",
+        result: WORKER,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(|delivery| async move { save(delivery.event).await }).build_worker()"#,
+        words: &["expected `Result<(), HandlerError>`, found `Result<(), Error>`"],
+    },
+    Program {
+        name: "an_error_that_is_none",
+        result: WORKER,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(|_| async { Err(NoError)?; Ok(()) }).build_worker()"#,
+        words: &["`NoError` needs to implement `std::error::Error`"],
+    },
+    Program {
+        name: "a_handler_that_moves_what_it_captured",
+        result: WORKER,
+        ends_in: r#"let db = Db; Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(move |delivery| async move { db.save(&delivery.event).await?; Ok(()) }).build_worker()"#,
+        words: &["cannot move out of `db`", "consider cloning the value"],
+    },
+    Program {
+        name: "a_handler_that_is_not_send",
+        result: WORKER,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(|delivery| async move { let kept = std::rc::Rc::new(()); save(delivery.event).await?; drop(kept); Ok(()) }).build_worker()"#,
+        words: &["future cannot be sent between threads safely", "`Rc<()>`"],
+    },
+    Program {
+        name: "a_handler_of_the_event",
+        result: WORKER,
+        ends_in: r#"async fn handle(_: MusicVideo) -> Result<(), tower_callback::HandlerError> { Ok(()) } Callbacks::<MusicVideo>::new("a", proof()).store(MemoryStore::new()).handle(handle).build_worker()"#,
+        words: &[
+            "expected function signature `fn(Delivery<",
+            "found function signature",
+        ],
+    },
+    Program {
+        name: "a_store_that_may_have_failed",
+        result: FRONT,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", proof()).store(Ok::<_, StoreError>(MemoryStore::new())).build_front()"#,
+        words: &["is no `Inbox`", "`.await?` comes first"],
+    },
+    Program {
+        name: "a_store_that_is_borrowed",
+        result: FRONT,
+        ends_in: r#"let store = MemoryStore::new(); Callbacks::<MusicVideo>::new("a", proof()).store(&store).build_front()"#,
+        words: &[
+            "is no `Inbox`",
+            "consider removing the leading `&`-reference",
+        ],
+    },
+    Program {
+        name: "a_proof_that_may_be_there",
+        result: FRONT,
+        ends_in: r#"Callbacks::<MusicVideo>::new("a", Some(proof())).store(MemoryStore::new()).build_front()"#,
+        words: &["is no proof of who is calling", "a `Box<dyn Verify>`"],
+    },
+    Program {
+        name: "an_event_that_is_not_said",
+        result: FRONT,
+        ends_in: r#"Callbacks::new("a", proof()).store(MemoryStore::new()).build_front()"#,
+        words: &["type annotations needed", "MusicVideo"],
+    },
+    Program {
+        name: "an_event_of_serde",
+        result: FRONT,
+        ends_in: r#"Callbacks::<String>::new("a", proof()).store(MemoryStore::new()).build_front()"#,
+        words: &[
+            "`String` is no `Event`",
+            "`callback.json()` and `EventKey::new(..)`",
+        ],
+    },
+    Program {
+        name: "a_proof_a_store_and_a_handler_chosen_at_run_time",
+        result: BOTH,
+        ends_in: r#"let proof: Box<dyn tower_callback::Verify> = Box::new(proof()); let db = Db; Callbacks::<MusicVideo>::new("a", proof).store(std::sync::Arc::new(MemoryStore::new())).handle(move |delivery| { let db = db.clone(); async move { db.save(&delivery.event).await?; Ok(()) } }).build()"#,
+        words: &[],
     },
     // The control: this one compiles.
     Program {

@@ -200,7 +200,30 @@ impl<E: Event, S> Callbacks<E, S, NoHandler> {
     ///
     /// It is called at least once for each event, and again after every failure as the
     /// [retry policy](Self::retry) says. The error of anything becomes a
-    /// [`HandlerError`] by `?`.
+    /// [`HandlerError`] by `?`: end in `call().await?; Ok(())`, and not in `call().await`.
+    ///
+    /// What it needs, such as a pool, each call clones, since several run at the same time. An
+    /// `async move |delivery| …` that captures anything is none that can be called again.
+    ///
+    /// ```
+    /// # use tower_callback::{BuildError, CallbackService, Callbacks, MemoryStore, MusicVideo, Token, Worker};
+    /// # #[derive(Clone)] struct Db;
+    /// # impl Db { async fn save(&self, _: &MusicVideo) -> Result<(), std::io::Error> { Ok(()) } }
+    /// # fn build(proof: Token, db: Db) -> Result<(CallbackService, Worker), BuildError> {
+    /// Callbacks::<MusicVideo>::new("music-video", proof)
+    ///     .store(MemoryStore::new())
+    ///     .handle(move |delivery| {
+    ///         let db = db.clone();
+    ///         async move {
+    ///             db.save(&delivery.event).await?;
+    ///             Ok(())
+    ///         }
+    ///     })
+    ///     .build()
+    /// # }
+    /// ```
+    ///
+    /// A type that implements [`Handler`] goes to [`handler`](Self::handler).
     pub fn handle<F, Fut>(self, handle: F) -> Callbacks<E, S, Handled>
     where
         F: Fn(Delivery<E>) -> Fut + Send + Sync + 'static,

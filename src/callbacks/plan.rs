@@ -39,7 +39,8 @@ impl Plan {
             return Err(BuildError::new(
                 "Callbacks::new",
                 format!(
-                    "the endpoint's name {:?} is not 1 to 64 letters, digits, `-`, `_` and `.`",
+                    "the endpoint's name {:?} is not 1 to 64 letters, digits, `-`, `_` and `.`: \
+                     write it as \"music-video\"",
                     self.name
                 ),
             ));

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +33,13 @@ impl Source {
             Self::Callback => "callback",
             Self::Poll => "poll",
         }
+    }
+}
+
+/// [The word for traces and metrics](Self::as_str).
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) use self::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `Event`: callbacks cannot be read as it",
     label = "implement `Event` for it",
-    note = "`parse` and `key` make an event of a serde type, in two lines; `MusicVideo` is one"
+    note = "`parse` and `key` make an event of a serde type, in two lines: `callback.json()` and `EventKey::new(..)`; `MusicVideo` is one"
 )]
 pub trait Event: Sized + Send + 'static {
     /// The request headers that [`parse`](Self::parse) may look at, in lower case, such as

@@ -1,5 +1,7 @@
 //! The outcomes of a request, and the status of each.
 
+use std::fmt;
+
 use http::StatusCode;
 
 use crate::verify::Refusal;
@@ -149,5 +151,12 @@ impl Disposition {
             | Self::Panicked { proven } => proven,
             _ => true,
         }
+    }
+}
+
+/// [The word for traces](Self::as_str).
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }

@@ -44,11 +44,11 @@ impl PathPattern {
             None => (prefix, false),
         };
         let problem = if !path.starts_with('/') {
-            "does not start with a slash"
+            "does not start with a slash: write it as \"/callback\", without scheme and host"
         } else if prefix.contains("//") || prefix.ends_with('/') {
-            "has a doubled slash"
+            "has a doubled slash, and few requests do: write one"
         } else if prefix.contains(['{', '}', '*', ':']) {
-            "has a parameter: only a last segment `{token}` is one"
+            "has a parameter: only a last segment `{token}` is one, for a proof in the path"
         } else if prefix.contains(['?', '#']) || !prefix.bytes().all(|b| b.is_ascii_graphic()) {
             "has characters that no path has: leave out query and fragment, and percent-encode"
         } else {

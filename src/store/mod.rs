@@ -130,7 +130,8 @@ pub enum Durability {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `Inbox`: a front cannot put events into it",
     label = "give `.store(..)` a store",
-    note = "`MemoryStore::new()` is one; without any store, `.accept(..)` hands events to a function"
+    note = "`MemoryStore::new()` is one, and with their features `SqliteStore`, `PostgresStore` and `RedisStore`; without any store, `.accept(..)` hands events to a function",
+    note = "what opens or connects one gives a `Result`: `.await?` comes first"
 )]
 pub trait Inbox: Send + Sync + 'static {
     /// Whether what was acknowledged survives the process.
@@ -185,7 +186,7 @@ pub trait Inbox: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `Store`: a worker cannot lease events from it",
     label = "give `.store(..)` a store",
-    note = "`MemoryStore::new()` is one; a front alone, `.build_front()`, needs only an `Inbox`"
+    note = "`MemoryStore::new()` is one, and with their features `SqliteStore`, `PostgresStore` and `RedisStore`; a front alone, `.build_front()`, needs only an `Inbox`"
 )]
 pub trait Store: Inbox {
     /// Leases at most `max` due records for `ttl`.

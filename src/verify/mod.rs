@@ -67,7 +67,7 @@ use crate::error::BuildError;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no proof of who is calling",
     label = "give it a proof, such as `Token::query(\"token\", secret)`",
-    note = "a check of your own is `verify_fn(..)`; no proof at all is `Callbacks::dangerous().unverified(name)`"
+    note = "a check of your own is `verify_fn(..)`, one chosen at run time a `Box<dyn Verify>`; no proof at all is `Callbacks::dangerous().unverified(name)`"
 )]
 pub trait Verify: Send + Sync + 'static {
     /// Looks at what the caller presents.

@@ -121,7 +121,7 @@ impl Verify for Token {
                 if HeaderName::from_bytes(name.as_bytes()).is_err() {
                     return Err(BuildError::new(
                         "Token::header",
-                        format!("{name:?} is no header's name"),
+                        format!("{name:?} is no header's name: write it as \"x-token\""),
                     ));
                 }
                 self.secrets.require("Token::header", visible)?;
@@ -168,7 +168,7 @@ fn unreserved(secrets: &[Secret]) -> Result<(), String> {
         secrets,
         is_unreserved,
         "has characters that change on their way through a URL: use letters, digits, and - . _ ~ \
-         only",
+         only (is there a line feed at its end?)",
     )
 }
 
