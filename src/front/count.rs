@@ -7,7 +7,7 @@ use crate::{count, event::Source, verify::Verified};
 
 impl Endpoint {
     /// Counts what became of a request, and of a refused one what was wrong.
-    pub(super) fn count(&self, disposition: Disposition, took: Duration) {
+    pub(super) fn count(&self, disposition: Disposition, took: impl FnOnce() -> Duration) {
         count::received(&self.name, disposition.as_str(), took);
         match disposition {
             Disposition::Refused(refusal) => {

@@ -327,7 +327,7 @@ impl Endpoint {
     /// Traces the outcome and makes the reply. Never the URI, a header or the body.
     fn answer(&self, receipt: Receipt, outcome: &Outcome) -> Response<ReplyBody> {
         self.trace(outcome);
-        self.count(outcome.disposition, self.clock.elapsed(&receipt.started));
+        self.count(outcome.disposition, || self.clock.elapsed(&receipt.started));
         let reply = reply(
             receipt.head,
             outcome.disposition,
