@@ -12,7 +12,7 @@
 //!     .build()?;
 //! let health = Health::new(store).with_service(&callback);
 //! let worker = worker.beside(health.clone().run());
-//! let app = axum::Router::new()
+//! let app: axum::Router = axum::Router::new()
 //!     .route_service("/music-video-callback", callback)
 //!     .route_service("/ready", health.service());
 //! # let _ = (worker, app);
