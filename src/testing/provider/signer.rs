@@ -17,7 +17,7 @@ use crate::{error::BuildError, verify::hmac_sha256};
 /// ```no_run
 /// use tower_callback::testing::{Signer, callback};
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example() -> Result<(), tower_callback::BoxError> {
 /// let signer = Signer::kie("the-key-that-both-sides-know");
 /// let answer = callback("task-1").sign(&signer).send("http://127.0.0.1:8080/callback").await?;
 /// assert_eq!(answer.status(), 200);
