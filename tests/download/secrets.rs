@@ -49,7 +49,7 @@ pub(crate) async fn a_signature_is_in_no_trace_error_or_debug() {
         let directory = tempfile::tempdir().unwrap();
         let retry = RetryPolicy::default().with_first_delay(Duration::from_millis(1));
         let builder = relaxed(Downloader::in_directory(directory.path()))
-            .with_retry(retry.with_total(Duration::from_secs(1)));
+            .with_retry(retry.with_total(Duration::from_secs(5)));
         texts += &format!("{builder:?}");
         let downloader = builder.build().unwrap();
         let urls = [
