@@ -5,6 +5,8 @@
 #[cfg(feature = "testing")]
 mod callback;
 pub mod conformance;
+#[cfg(test)]
+pub(crate) mod dropped;
 mod fuzz;
 #[cfg(feature = "client")]
 mod fuzz_client;

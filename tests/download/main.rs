@@ -12,6 +12,10 @@ mod ci;
 mod content;
 mod cuts;
 mod disk;
+mod dropped;
+#[allow(dead_code, reason = "this file uses its own part of it")]
+#[path = "../../src/testing/dropped.rs"]
+mod drops;
 mod fetch;
 mod kill;
 mod memory;
@@ -92,6 +96,9 @@ fn trials() -> Vec<Trial> {
             a_part_of_a_file_of_another_or_no_date_is_not_patched_on,
             a_server_with_another_file_each_time_is_left_in_the_end,
             a_broken_connection_is_a_retryable_error_that_leaves_nothing;
+        dropped:
+            a_fetch_into_a_directory_may_be_dropped_at_any_point,
+            a_fetch_into_an_object_store_may_be_dropped_at_any_point;
         fetch:
             what_is_there_is_not_asked_for_again,
             what_is_there_and_is_not_what_is_expected_is_replaced,

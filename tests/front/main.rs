@@ -7,9 +7,13 @@ mod support;
 
 mod body;
 mod budget;
+#[allow(dead_code, reason = "this file uses its own part of it")]
+#[path = "../../src/testing/dropped.rs"]
+mod dropped;
 mod event;
 mod faults;
 mod handler;
+mod hang_up;
 mod order;
 mod panics;
 mod proof;

@@ -1,9 +1,16 @@
 //! Shared secrets, several at once.
 
+mod current;
 mod error;
+#[cfg(test)]
+mod schedules;
 mod secrets;
 mod source;
 mod until;
+
+mod sync {
+    pub(super) use std::sync::{Mutex, RwLock};
+}
 
 #[cfg(feature = "client")]
 pub(crate) use self::until::parse as parse_time;

@@ -1,15 +1,14 @@
 //! The secrets that are good at the same time.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::SystemTime,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use zeroize::Zeroizing;
 
-use super::{Secret, SecretsError, source::Source};
+use super::{
+    Secret, SecretsError,
+    current::{self, Current},
+    source::Source,
+};
 use crate::{error::BuildError, verify::RefusalKind};
 
 /// The secrets that are good at the same time, so that one can replace another while callbacks with
@@ -44,16 +43,12 @@ use crate::{error::BuildError, verify::RefusalKind};
 pub struct Secrets(Arc<Shared>);
 
 struct Shared {
-    /// Read once for each request and held for the clone of an `Arc`, which is why a lock of the
-    /// standard library is enough.
-    list: RwLock<Arc<[Secret]>>,
+    list: Current<Secret>,
     source: Source,
-    /// What the proofs that use these secrets ask of them, by the name of the setting.
-    rules: Mutex<Vec<(&'static str, Rule)>>,
 }
 
 /// What a proof asks of its secrets; the error says how to mend them, and never shows one.
-pub(in crate::verify) type Rule = fn(&[Secret]) -> Result<(), String>;
+pub(in crate::verify) type Rule = current::Rule<Secret>;
 
 impl Secrets {
     /// The secrets in an environment variable, in the form of a [file](Self::from_file): a variable
@@ -92,9 +87,8 @@ impl Secrets {
 
     fn new(list: Vec<Secret>, source: Source) -> Self {
         Self(Arc::new(Shared {
-            list: RwLock::new(list.into()),
+            list: Current::new(list.into()),
             source,
-            rules: Mutex::default(),
         }))
     }
 
@@ -118,19 +112,13 @@ impl Secrets {
     }
 
     fn swap(&self, others: Arc<[Secret]>, place: &str) -> Result<(), SecretsError> {
-        // Held until the new list is in place, so that no rule comes in between.
-        let rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        not_empty(&others)
-            .and_then(|()| rules.iter().try_for_each(|(_, rule)| rule(&others)))
-            .map_err(|problem| SecretsError::new(place, problem))?;
-        *self.0.list.write().unwrap_or_else(PoisonError::into_inner) = others;
-        Ok(())
+        let replaced = self.0.list.replace(others, not_empty);
+        replaced.map_err(|problem| SecretsError::new(place, problem))
     }
 
     /// The secrets as they are now, also those past their end.
     pub(in crate::verify) fn current(&self) -> Arc<[Secret]> {
-        let list = self.0.list.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&list)
+        self.0.list.get()
     }
 
     /// The secret that matches, at the time when the request arrived.
@@ -172,15 +160,8 @@ impl Secrets {
         setting: &'static str,
         rule: Rule,
     ) -> Result<(), BuildError> {
-        let mut rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = self.current();
-        not_empty(&list)
-            .and_then(|()| rule(&list))
-            .map_err(|problem| BuildError::new(setting, problem))?;
-        if rules.iter().all(|(known, _)| *known != setting) {
-            rules.push((setting, rule));
-        }
-        Ok(())
+        let met = self.0.list.require(setting, rule, not_empty);
+        met.map_err(|problem| BuildError::new(setting, problem))
     }
 }
 

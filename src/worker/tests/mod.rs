@@ -1,9 +1,11 @@
 //! Promises of the worker, on a clock that is turned by hand and a store whose faults are on call.
 
+mod dropped;
 mod handling;
 mod leases;
 mod probe;
 mod records;
+mod schedules;
 mod services;
 mod shutdown;
 mod store_faults;

@@ -32,6 +32,8 @@ pub(super) struct Probe {
     lease_may: Semaphore,
     /// What a slow find waits for.
     find_may: Semaphore,
+    /// Says for how many steps each call waits.
+    dawdle: Mutex<Option<fastrand::Rng>>,
     /// Steps that a purge says are left.
     pub(super) to_purge: AtomicUsize,
     saw: Mutex<Saw>,
@@ -104,6 +106,7 @@ impl Probe {
             changed: Notify::new(),
             lease_may: Semaphore::new(Semaphore::MAX_PERMITS),
             find_may: Semaphore::new(Semaphore::MAX_PERMITS),
+            dawdle: Mutex::default(),
             to_purge: AtomicUsize::new(0),
             saw: Mutex::default(),
         }
@@ -125,6 +128,18 @@ impl Probe {
 
     pub(super) fn let_find(&self, finds: usize) {
         self.find_may.add_permits(finds);
+    }
+
+    /// From now on, every call takes a random number of steps.
+    pub(super) fn dawdle(&self, rng: fastrand::Rng) {
+        *self.dawdle.lock().unwrap() = Some(rng);
+    }
+
+    async fn steps(&self) {
+        let steps = self.dawdle.lock().unwrap().as_mut().map(|rng| rng.u8(0..6));
+        for _ in 0..steps.unwrap_or_default() {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(super) fn saw(&self) -> Saw {
@@ -160,7 +175,9 @@ impl Store for Probe {
         self.saw.lock().unwrap().leases.push((max, 0));
         self.on_lease.strike().await?;
         let _may = self.lease_may.acquire().await;
+        self.steps().await;
         let leased = self.inner.lease(queue, max, ttl).await?;
+        self.steps().await;
         if let Some(last) = self.saw.lock().unwrap().leases.last_mut() {
             last.1 = leased.len();
         }
@@ -195,7 +212,9 @@ impl Store for Probe {
             };
             calls.push(settlements.to_vec());
         }
+        self.steps().await;
         let answers = self.inner.settle(settlements).await?;
+        self.steps().await;
         if fault.mode() == Some(Mode::Ambiguous) {
             return Err(StoreError::unavailable("lost the answer"));
         }

@@ -8,9 +8,12 @@ use std::{
 use tokio::{runtime, task::yield_now};
 
 use super::*;
-use crate::store::{
-    RecordId,
-    commit::{Reply, Seat, Waiting},
+use crate::{
+    store::{
+        RecordId,
+        commit::{Reply, Seat, Waiting},
+    },
+    testing::dropped::at_every_poll,
 };
 
 #[tokio::test]
@@ -188,44 +191,33 @@ async fn an_insert_on_a_runtime_that_is_shut_down_or_on_none_ends_with_an_error(
     bench.is_at_rest().await;
 }
 
-/// Polls a future so many times, with room for others between, and drops it. True when it was done.
-async fn dropped_after<F: Future>(polls: usize, future: F) -> bool {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if poll_once(future.as_mut()).is_ready() {
-            return true;
-        }
-        yield_now().await;
-    }
-    false
-}
-
-/// Drops an insert after one poll, after two, and so on until it is done; each time somebody else
-/// waits too, and everybody must be answered.
+/// Drops an insert at every poll; each time somebody else waits too, and everybody must be answered.
 async fn drop_at_every_poll(setting: impl AsyncFn() -> (Bench, Vec<JoinHandle<Answer>>)) {
-    for polls in 0.. {
-        assert!(polls < 10_000, "an insert must end");
+    at_every_poll(async |cut| {
         let (bench, before) = setting().await;
-        let dropped = bench.committer.insert(record(1, 10), || PATIENCE * 10);
-        let mut dropped = Box::pin(dropped_after(polls, dropped));
+        let mine = record(1, 10);
+        let id = mine.id;
+        let mut insert = Box::pin(cut.of(bench.committer.insert(mine, || PATIENCE * 10)));
         // Once before the one that comes behind, so that it stands before it in the queue.
-        let early = poll_once(dropped.as_mut());
+        let early = poll_once(insert.as_mut());
         let behind = bench.spawn(record(2, 10));
-        let done = match early {
-            Poll::Ready(done) => done,
-            Poll::Pending => bench.turning(dropped).await,
+        let answer = match early {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => bench.turning(insert).await,
         };
-        let answer = bench.turning(joined(behind)).await;
-        assert_eq!(answer.unwrap(), Inserted::Fresh, "after {polls} polls");
+        let other = bench.turning(joined(behind)).await;
+        assert!(matches!(other, Ok(Inserted::Fresh)), "{cut:?}: {other:?}");
         for task in before {
             // Answered in whatever way: what must not be is that it waits for ever.
             let _ = bench.turning(joined(task)).await;
         }
         bench.is_at_rest().await;
-        if done {
-            return;
+        if let Some(Ok(_)) = answer {
+            assert!(bench.store.has(id), "acknowledged and not kept");
         }
-    }
+        answer.is_some()
+    })
+    .await;
 }
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -3,6 +3,7 @@
 mod batching;
 mod failures;
 mod leaving;
+mod schedules;
 mod script;
 
 use std::{sync::Arc, time::Duration};
