@@ -69,8 +69,8 @@ impl Clock {
                 factor,
                 origin,
                 origin_wall,
-            } => *origin_wall + origin.elapsed().saturating_mul(*factor),
-            Kind::Manual(manual) => manual.start + *manual.elapsed.borrow(),
+            } => later(*origin_wall, origin.elapsed().saturating_mul(*factor)),
+            Kind::Manual(manual) => later(manual.start, *manual.elapsed.borrow()),
         }
     }
 
@@ -177,6 +177,13 @@ impl Clock {
     }
 }
 
+/// The time of day after a while. No system can tell the end of all durations: ten thousand years on,
+/// time stands still.
+fn later(time: SystemTime, by: Duration) -> SystemTime {
+    const LONGEST: Duration = Duration::from_secs(10_000 * 365 * 24 * 60 * 60);
+    time + by.min(LONGEST)
+}
+
 /// A point in the time of one clock: made by [`Clock::stopwatch`].
 pub(crate) struct Stopwatch(Start);
 
@@ -252,7 +259,40 @@ impl fmt::Debug for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::edges::duration;
+
+    proptest! {
+        #[test]
+        fn however_far_it_is_turned_a_manual_clock_never_runs_backwards(
+            turns in proptest::collection::vec(duration(), 0..6),
+        ) {
+            let hands = Clock::manual();
+            let clock = hands.clock();
+            let stopwatch = clock.stopwatch();
+            let (mut now, mut elapsed) = (clock.now(), Duration::ZERO);
+            for turn in turns {
+                hands.advance(turn);
+                elapsed = elapsed.saturating_add(turn);
+                prop_assert_eq!(clock.elapsed(&stopwatch), elapsed);
+                prop_assert!(clock.now() >= now);
+                now = clock.now();
+            }
+        }
+
+        #[test]
+        fn no_duration_is_too_long_to_be_converted(duration in duration(), factor in any::<u32>()) {
+            let clock = Clock::scaled(factor);
+            let there = clock.to_store(duration);
+            prop_assert!(there <= duration);
+            // A nanosecond of the store's clock is the precision.
+            let lost = duration - clock.of_store(there).min(duration);
+            prop_assert!(lost <= Duration::from_nanos(factor.into()));
+            prop_assert!(clock.of_store(duration) >= duration);
+        }
+    }
 
     #[tokio::test]
     async fn a_manual_sleep_ends_when_the_clock_was_turned_far_enough() {

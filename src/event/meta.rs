@@ -222,7 +222,22 @@ fn latin1(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::edges::time;
+
+    proptest! {
+        #[test]
+        fn an_arrival_at_any_time_is_stored_and_comes_back(arrived in time()) {
+            let stored = stored_precision(arrived);
+            prop_assert_eq!(stored_precision(stored), stored);
+            prop_assert!(stored <= arrived || arrived < UNIX_EPOCH);
+            let meta = Meta::new(arrived, &HeaderMap::new());
+            let back = Meta::decode(&meta.encode()).unwrap();
+            prop_assert_eq!(back.arrived(), stored);
+        }
+    }
 
     #[test]
     fn what_is_kept_comes_back_byte_for_byte() {

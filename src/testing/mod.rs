@@ -7,6 +7,8 @@ mod callback;
 pub mod conformance;
 #[cfg(test)]
 pub(crate) mod dropped;
+#[cfg(test)]
+pub(crate) mod edges;
 mod fuzz;
 #[cfg(feature = "client")]
 mod fuzz_client;

@@ -127,23 +127,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn durations() -> impl Strategy<Value = Duration> {
-        prop_oneof![
-            (0..1_000_000_u64).prop_map(Duration::from_millis),
-            (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n)),
-        ]
-    }
+    use crate::testing::edges::duration;
 
     proptest! {
         #[test]
         fn a_delay_is_within_every_bound_for_any_attempt_age_and_policy(
-            first in durations(),
-            max in durations(),
-            total in durations(),
-            age in durations(),
+            first in duration(),
+            max in duration(),
+            total in duration(),
+            age in duration(),
             attempt in any::<u32>(),
-            asked in proptest::option::of(durations()),
+            asked in proptest::option::of(duration()),
             random in any::<u64>(),
         ) {
             let policy = RetryPolicy::default()
@@ -164,8 +158,40 @@ mod tests {
         }
 
         #[test]
+        fn the_envelope_of_delays_never_shrinks_and_at_most_doubles(
+            first in duration(),
+            max in duration(),
+            attempt in 1..u32::MAX,
+            random in any::<u64>(),
+        ) {
+            let policy = RetryPolicy::default()
+                .with_first_delay(first)
+                .with_max_delay(max)
+                .with_total(Duration::MAX);
+            let (now, next) = (policy.bound(attempt), policy.bound(attempt + 1));
+            prop_assert!(now <= next && next <= now.saturating_mul(2));
+            // The jitter takes its part of the envelope, so that it is as steady for each random number.
+            let delay = |attempt| policy.next(attempt, Duration::ZERO, None, random).unwrap();
+            prop_assert!(delay(attempt) <= delay(attempt + 1));
+            prop_assert!(delay(attempt) <= now);
+        }
+
+        #[test]
+        fn an_attempt_that_is_asked_for_at_any_time_is_within_the_total(
+            total in duration(),
+            age in duration(),
+            asked in duration(),
+        ) {
+            let policy = RetryPolicy::default().with_total(total);
+            match policy.next(1, age, Some(asked), 0) {
+                Some(delay) => prop_assert!(delay <= asked && age + delay <= total),
+                None => prop_assert!(age >= total),
+            }
+        }
+
+        #[test]
         fn a_part_is_never_more_than_the_whole_and_grows_with_the_random_number(
-            whole in durations(),
+            whole in duration(),
             a in any::<u64>(),
             b in any::<u64>(),
         ) {

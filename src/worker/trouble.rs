@@ -113,6 +113,18 @@ impl Trouble {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn no_number_of_failures_makes_a_pause_too_long(
+            longest in crate::testing::edges::duration(),
+            failures in proptest::prelude::any::<u32>(),
+        ) {
+            let mut trouble = Trouble::new(longest);
+            trouble.failures = failures;
+            assert!(trouble.pause() <= longest.min(Trouble::LONGEST_PAUSE));
+        }
+    }
+
     #[test]
     fn pauses_grow_to_their_bound_and_are_never_nothing() {
         let longest = Duration::from_secs(3);

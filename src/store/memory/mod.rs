@@ -1,6 +1,8 @@
 //! The store that forgets when the process ends.
 
 mod alive;
+#[cfg(test)]
+mod edges;
 mod failures;
 mod forget;
 mod index;

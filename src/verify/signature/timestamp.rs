@@ -63,7 +63,45 @@ pub(crate) fn unix_seconds(text: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::edges::{duration, time};
+
+    proptest! {
+        #[test]
+        fn whatever_the_clocks_say_what_is_admitted_lies_within_the_tolerance(
+            signed in time(),
+            arrived in time(),
+            past in duration(),
+            future in duration(),
+        ) {
+            let tolerance = Tolerance { past, future };
+            let age = arrived.duration_since(signed).unwrap_or_default();
+            let ahead = signed.duration_since(arrived).unwrap_or_default();
+            let expected = match (age > past, ahead > future) {
+                (true, _) => Err(RefusalKind::Expired),
+                (_, true) => Err(RefusalKind::Early),
+                _ => Ok(()),
+            };
+            prop_assert_eq!(tolerance.admit(signed, arrived), expected);
+            // Nothing is admitted any more once the horizon has passed since it was.
+            let horizon = tolerance.horizon();
+            if let (Ok(()), Some(late)) = (expected, arrived.checked_add(horizon)) {
+                let late = late.checked_add(Duration::from_nanos(1)).unwrap_or(late);
+                let is_later = late.duration_since(arrived).is_ok_and(|by| by > horizon);
+                prop_assert!(!is_later || tolerance.admit(signed, late).is_err());
+            }
+        }
+
+        #[test]
+        fn seconds_of_any_length_are_read_or_refused(text in "[0-9]{0,24}") {
+            if let Some(time) = unix_seconds(text.as_bytes()) {
+                let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+                prop_assert_eq!(Ok(seconds), text.parse());
+            }
+        }
+    }
 
     #[test]
     fn a_time_is_digits_and_nothing_else() {
