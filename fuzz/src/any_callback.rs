@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use serde::de::IgnoredAny;
 use tower_callback::{
     Callback, Event,
     event::{ParseError, ParseErrorKind},
     music_video::{AnyCallback, Cover, Lyrics, Midi, Music, MusicVideo, VocalSeparation, Wav},
     testing::fuzz_event,
 };
+
+use crate::json;
 
 /// Holds the laws of any callback of the provider against one body.
 ///
@@ -17,24 +18,23 @@ use tower_callback::{
 /// When a law is broken.
 pub fn any_callback(body: &[u8]) {
     fuzz_event::<AnyCallback>(body);
-    let text = std::str::from_utf8(body).ok();
-    let text = text.map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
-    let is_json = text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+    json::linear(body, |body| drop(parse::<AnyCallback>(body)));
+    any_order(body);
     match parse::<AnyCallback>(body) {
         Err(error) => {
             // 400 is for what is not JSON, and for nothing else.
+            let is_json = json::text(body).is_some();
             assert_eq!(error.kind() == ParseErrorKind::Syntax, !is_json);
         }
         Ok(event) => {
-            let text = text.expect("JSON is UTF-8");
-            assert!(is_json);
+            let text = json::text(body).expect("what is read is JSON");
             assert!(!event.task_id().is_empty());
             assert_eq!(event.subject(), Some(event.task_id()));
             own_type(&event, body);
             end_or_stage(&event);
 
             // What nobody reads changes nothing, but for what is kept whole.
-            let wider = text.replacen('{', r#"{"x":[{"images":[],"code":0}],"#, 1);
+            let wider = json::wider(text, r#"[{"images":[],"code":0}]"#);
             let again = parse::<AnyCallback>(wider.as_bytes()).expect("a wider body is read");
             assert_eq!(again.key(), event.key());
             match (event, again) {
@@ -48,11 +48,36 @@ pub fn any_callback(body: &[u8]) {
     }
 }
 
+/// The order of members changes nothing, but for what is kept whole.
+fn any_order(body: &[u8]) {
+    let Some(backwards) = json::text(body).and_then(json::backwards) else {
+        return;
+    };
+    let read = |body| parse::<AnyCallback>(body).map_err(|error| error.kind());
+    match (read(body), read(backwards.as_bytes())) {
+        (Ok(AnyCallback::Unknown(kept)), Ok(AnyCallback::Unknown(mut again))) => {
+            assert_eq!(again.json, backwards);
+            again.json.clone_from(&kept.json);
+            assert_eq!(again, kept);
+        }
+        (before, again) => {
+            let key = |event: &AnyCallback| event.key();
+            assert_eq!(again.as_ref().map(key), before.as_ref().map(key));
+            assert_eq!(again, before);
+        }
+    }
+}
+
 /// What is recognised is what its own type reads.
 fn own_type(event: &AnyCallback, body: &[u8]) {
     match event {
         AnyCallback::MusicVideo(event) => {
-            assert_eq!(parse::<MusicVideo>(body).ok().as_ref(), Some(event))
+            assert_eq!(parse::<MusicVideo>(body).ok().as_ref(), Some(event));
+            // The one of them that is written as well.
+            assert_eq!(
+                &parse::<MusicVideo>(&event.encode()).expect("read back"),
+                event
+            );
         }
         AnyCallback::Music(event) => assert_eq!(parse::<Music>(body).ok().as_ref(), Some(event)),
         AnyCallback::Lyrics(event) => assert_eq!(parse::<Lyrics>(body).ok().as_ref(), Some(event)),

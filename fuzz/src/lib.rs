@@ -7,6 +7,7 @@ mod content_range;
 mod details_response;
 mod event_parse;
 mod forwarded;
+mod json;
 mod mp4_head;
 mod request;
 mod signatures;

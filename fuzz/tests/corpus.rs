@@ -1,19 +1,47 @@
-//! Every seed, and whatever a fuzzer left beside them, without a fuzzer.
+//! Every seed, every input that ever failed, and whatever a fuzzer left beside them, without a fuzzer.
 
-use std::{fs, panic, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, panic,
+    path::{Path, PathBuf},
+};
 
 fn replay(target: &str, law: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target);
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus).expect("a corpus") {
-        let path = entry.expect("a file of the corpus").path();
+    let inputs = files(&format!("corpus/{target}"));
+    assert!(!inputs.is_empty(), "an empty corpus replays nothing");
+    // What failed here stays a failure until it is mended.
+    for path in inputs
+        .into_iter()
+        .chain(files(&format!("artifacts/{target}")))
+    {
         let input = fs::read(&path).expect("a readable file");
         panic::catch_unwind(|| law(&input)).unwrap_or_else(|_| panic!("{path:?} breaks a law"));
-        inputs += 1;
     }
-    assert!(inputs > 0, "an empty corpus replays nothing");
+}
+
+fn files(directory: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries.map(|entry| entry.expect("a file").path()).collect()
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let replayed = include_str!("corpus.rs");
+    let stem = |path: PathBuf| {
+        path.file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
+    };
+    let targets: BTreeSet<_> = files("fuzz_targets").into_iter().map(stem).collect();
+    assert!(!targets.is_empty());
+    for target in targets {
+        let call = format!("replay(\"{target}\", tower_callback_fuzz::{target});");
+        assert!(replayed.contains(&call), "{target} is not replayed");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Laws of what the client reads.
 
-use std::time::UNIX_EPOCH;
+use std::{collections::BTreeMap, time::UNIX_EPOCH};
 
 use http::HeaderMap;
+use serde_json::value::RawValue;
 
 use crate::{
     event::{Callback, Event, EventKey},
@@ -13,6 +14,7 @@ use crate::{
 /// input, which is the answer's body:
 ///
 /// - it is read without a panic, and alike each time,
+/// - a member that nobody reads, and the order of all of them, change nothing,
 /// - the [event](crate::music_video::Details::event) of a task that has ended can be stored: what it
 ///   encodes to is read as the same event, with the same key and rank.
 ///
@@ -22,6 +24,9 @@ use crate::{
 pub fn fuzz_details(input: &[u8]) {
     let details = any_details(input);
     assert_eq!(details, any_details(input), "read differently");
+    for same in changed_in_nothing(input).filter(|_| details.is_some()) {
+        assert_eq!(details, any_details(same.as_bytes()), "{same}");
+    }
     let Some(event) = details.and_then(|details| details.event()) else {
         return;
     };
@@ -38,6 +43,7 @@ pub fn fuzz_details(input: &[u8]) {
 /// input, which is the answer's body:
 ///
 /// - it is read without a panic, and alike each time,
+/// - a member that nobody reads, and the order of all of them, change nothing,
 /// - the id of the task that was taken can be the key of its event.
 ///
 /// # Panics
@@ -47,8 +53,33 @@ pub fn fuzz_generated(input: &[u8]) {
     let generated = any_generated(input);
     assert_eq!(generated, any_generated(input), "read differently");
     if let Some(generated) = generated {
+        for same in changed_in_nothing(input) {
+            let again = any_generated(same.as_bytes());
+            assert_eq!(again.as_ref(), Some(&generated), "{same}");
+        }
         EventKey::new(&generated.task_id).expect("the id of a task is the key of its event");
     }
+}
+
+/// An answer that is read, with a member more, and with its members sorted.
+fn changed_in_nothing(input: &[u8]) -> impl Iterator<Item = String> {
+    let text = std::str::from_utf8(input).unwrap_or_default();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let wider = text.replacen('{', r#"{"x":[{"data":null,"code":500}],"#, 1);
+    [wider, sorted(text)].into_iter()
+}
+
+/// The members of every object in the order of their names. One that is repeated is one that nobody
+/// reads, and stands there once.
+fn sorted(text: &str) -> String {
+    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else {
+        return text.to_owned();
+    };
+    let members = members.into_iter().map(|(name, value)| {
+        let name = serde_json::Value::from(name);
+        format!("{name}:{}", sorted(value.get()))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

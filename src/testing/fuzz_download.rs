@@ -67,7 +67,39 @@ pub fn fuzz_mp4_head(input: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_range_is_read_exactly_if_it_has_a_byte_and_lies_within_the_total(
+            first in any::<u64>(),
+            length in prop_oneof![0..10_u64, any::<u64>()],
+            total in proptest::option::of(any::<u64>()),
+        ) {
+            let last = first.saturating_add(length);
+            let whole = total.map_or("*".to_owned(), |total| total.to_string());
+            let value = format!("bytes {first}-{last}/{whole}");
+            fuzz_content_range(value.as_bytes());
+            let range = ContentRange::parse(value.as_bytes());
+            let fits = last < total.unwrap_or(u64::MAX);
+            let expected = fits.then(|| ContentRange {
+                part: Some((first, last + 1)),
+                total,
+            });
+            prop_assert_eq!(range, expected);
+        }
+
+        #[test]
+        fn a_video_is_one_whatever_follows_its_first_box(
+            size in any::<[u8; 4]>(),
+            kind in prop_oneof![Just(*b"ftyp"), any::<[u8; 4]>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            fuzz_mp4_head(&[&size[..], &kind, &rest].concat());
+        }
+    }
 
     #[test]
     fn the_laws_hold_for_what_is_read_and_what_is_not() {

@@ -10,11 +10,16 @@
 //!
 //! The settings are one letter each, `a` for the first choice; what is missing is `a`. Five bytes
 //! that never occur in UTF-8 stand between the chunks of a body, and say what happens there.
+//!
+//! What nobody could guess is written for him: `{mint}` in the target is a capability that we
+//! minted, `{sign}` in a header is the signature of the body. The header `x-peer` is who calls.
+
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::HOST};
-
-use super::proof::Proof;
 use tower_callback::testing::Fault;
+
+use super::proof::{self, Proof};
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -31,6 +36,9 @@ pub(super) struct Case {
     pub(super) durable: bool,
     /// Whether the app behind the layer needs a moment to be ready.
     pub(super) busy_app: bool,
+    pub(super) transport: Transport,
+    pub(super) crowd: Crowd,
+    pub(super) peer: Option<IpAddr>,
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
@@ -43,6 +51,24 @@ pub(super) enum Mount {
     Leaf,
     /// A layer at `/cb`, or at `/cb/{token}` where the proof reads a segment.
     Layer,
+}
+
+/// How a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Call,
+    Http1,
+    Http2,
+}
+
+/// Who else has a body that is read before proof, where there is one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crowd {
+    Nobody,
+    /// Somebody who hangs up while the request waits.
+    One,
+    /// So many that the request waits too long.
+    Many,
 }
 
 /// What is received.
@@ -70,26 +96,35 @@ impl Case {
         let (settings, request) = split(input, b'\n')?;
         let (line, mut rest) = split(request, b'\n').unwrap_or((request, &[]));
         let (method, target) = split(line, b' ')?;
-        let mut headers = HeaderMap::new();
+        let target = replace(target, b"{mint}", proof::minted().as_bytes());
+        let mut lines = Vec::new();
         loop {
             let (line, after) = split(rest, b'\n').unwrap_or((rest, &[]));
             rest = after;
-            // What no server would let through is not a header.
-            let Some((name, value)) = split(line, b':') else {
+            let Some(header) = split(line, b':') else {
                 break;
             };
+            lines.push(header);
+        }
+        let body = steps(rest);
+        let signature = proof::signature(&whole(&body));
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let value = replace(value.trim_ascii(), b"{sign}", signature.as_bytes());
+            // What no server would let through is not a header.
             if let (Ok(name), Ok(value)) = (
                 HeaderName::from_bytes(name),
-                HeaderValue::from_bytes(value.trim_ascii()),
+                HeaderValue::from_bytes(&value),
             ) {
                 headers.try_append(name, value).ok()?;
             }
         }
+        let peer = headers.remove("x-peer");
         let choice = |index: usize, of: usize| {
             let letter = settings.get(index).copied().unwrap_or(b'a');
             usize::from(letter.wrapping_sub(b'a')) % of
         };
-        let uri = Uri::try_from(target).ok()?;
+        let uri = Uri::try_from(&*target).ok()?;
         // As a server does: the name of the host is not part of what is tested.
         headers.remove(HOST);
         Some(Self {
@@ -111,20 +146,35 @@ impl Case {
             ][choice(6, 8)],
             durable: choice(7, 2) == 1,
             busy_app: choice(8, 2) == 1,
+            transport: [Transport::Call, Transport::Http1, Transport::Http2][choice(9, 3)],
+            crowd: [Crowd::Nobody, Crowd::One, Crowd::Many][choice(10, 3)],
+            peer: peer.and_then(|peer| peer.to_str().ok()?.parse().ok()),
             method: Method::from_bytes(method).ok()?,
             uri,
             headers,
-            body: steps(rest),
+            body,
         })
     }
 
     /// The bytes of the body's chunks together.
     pub(super) fn whole_body(&self) -> Vec<u8> {
-        let data = self.body.iter().filter_map(|step| match step {
-            Step::Data(data) => Some(data.as_slice()),
-            _ => None,
-        });
-        data.collect::<Vec<_>>().concat()
+        whole(&self.body)
+    }
+}
+
+fn whole(body: &[Step]) -> Vec<u8> {
+    let data = body.iter().filter_map(|step| match step {
+        Step::Data(data) => Some(data.as_slice()),
+        _ => None,
+    });
+    data.collect::<Vec<_>>().concat()
+}
+
+/// The bytes with something in place of the first marker.
+fn replace(bytes: &[u8], marker: &[u8], by: &[u8]) -> Vec<u8> {
+    match bytes.windows(marker.len()).position(|part| part == marker) {
+        Some(at) => [&bytes[..at], by, &bytes[at + marker.len()..]].concat(),
+        None => bytes.to_vec(),
     }
 }
 

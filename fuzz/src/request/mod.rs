@@ -7,12 +7,13 @@ mod case;
 mod note;
 mod oracle;
 mod proof;
+mod wire;
 mod world;
 
 use std::{
     collections::HashSet,
     panic,
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
@@ -32,12 +33,14 @@ use tower_callback::{
     clock::ManualClock,
     store::QueueKind,
     testing::{Fault, Recording},
+    verify::PeerAddr,
 };
 
 use self::{
-    case::{Case, EventType, Mount},
+    case::{Case, Crowd, EventType, Mount, Step},
     note::Note,
     oracle::{Outcome, Place},
+    wire::Wire,
     world::{APP_BODY, APP_STATUS, App, Kept, Script},
 };
 
@@ -82,7 +85,8 @@ fn let_through_the_panics_we_ask_for() {
     });
 }
 
-/// Sends the request, and sends it again when the store is well.
+/// Sends the request, and sends it again, over the same connection if that is still there, when the
+/// store is well and nobody else is there.
 async fn run<E: Event>(case: &Case) {
     let hands = Clock::manual();
     let store = Recording::new(Kept {
@@ -95,11 +99,13 @@ async fn run<E: Event>(case: &Case) {
         store.fail_next(1, fault);
     }
     let first = oracle::outcome::<E>(case);
-    let kept = front.send(case, &first, case.fault, &hands).await;
+    let kept = front
+        .send(case, &first, case.fault, case.crowd, &hands)
+        .await;
     assert_recorded(&store, case, kept);
 
     store.heal();
-    let again = front.send(case, &first, None, &hands).await;
+    let again = front.send(case, &first, None, Crowd::Nobody, &hands).await;
     assert_recorded(&store, case, again);
     if kept.is_some() {
         assert_eq!(kept, again, "what was kept once is kept where it was");
@@ -127,14 +133,20 @@ fn endpoint<E: Event>(
             .body_limit(oracle::SMALL_BODY)
             .unproven_body_limit(oracle::SMALL_UNPROVEN_BODY);
     }
+    if case.crowd != Crowd::Nobody {
+        builder = builder.unproven_bodies(1);
+    }
     builder.build_front().expect("every setting is right")
 }
 
-/// The front, mounted, and the app behind it.
+/// The front, mounted, and the app behind it, or the connection in front of it.
 struct Front {
     service: CallbackService,
     layered: Option<(CallbackLayer, App)>,
+    wire: Option<Wire>,
 }
+
+type Replying<'a> = Pin<Box<dyn Future<Output = Reply> + 'a>>;
 
 impl Front {
     fn new(case: &Case, service: CallbackService) -> Self {
@@ -143,7 +155,11 @@ impl Front {
             let layer = service.layer(path).expect("the path goes with the proof");
             (layer, App::new(case.busy_app))
         });
-        Self { service, layered }
+        Self {
+            service,
+            layered,
+            wire: None,
+        }
     }
 
     /// Sends the request, and says where it must be kept now, if it is.
@@ -152,39 +168,36 @@ impl Front {
         case: &Case,
         outcome: &Outcome,
         fault: Option<Fault>,
+        crowd: Crowd,
         hands: &ManualClock,
     ) -> Option<Place> {
         let polls = Arc::new(AtomicUsize::new(0));
-        let request = || {
-            let mut request = Request::new(Script {
-                steps: case.body.clone().into(),
-                polls: Arc::clone(&polls),
-            });
-            *request.method_mut() = case.method.clone();
-            *request.uri_mut() = case.uri.clone();
-            *request.headers_mut() = case.headers.clone();
-            request
-        };
-        let reply = match &self.layered {
-            None => {
-                let call = self.service.call(request());
-                let response = drive(call, case, hands).await.expect("infallible");
-                Reply::of(response).await
+        let mut others = self.gather(case, crowd, hands);
+        let reply = if wire::carries(case) {
+            let mut wire = match self.wire.take() {
+                Some(wire) if wire.is_ready() => wire,
+                _ => Wire::open(case, self.service.clone()).await,
+            };
+            let reply = drive(wire.send(case), &mut others, case, crowd, hands).await;
+            wire.assert_usable(case, reply.status).await;
+            self.wire = Some(wire);
+            reply
+        } else {
+            let mut call = self.call(case, case.body.clone(), &polls);
+            if crowd == Crowd::One && oracle::needs_a_place(case) {
+                assert!(poll_once(&mut call).await.is_none(), "there is no place");
+                assert_eq!(polls.load(Ordering::Relaxed), 0, "nothing is read yet");
             }
-            Some((layer, app)) => {
-                let mut service = layer.layer(app.clone());
-                ready(&mut service).await;
-                let call = service.call(request());
-                let response = drive(call, case, hands).await.expect("infallible");
-                let reply = Reply::of(response).await;
-                assert_foreign(case, app, outcome, &reply, &polls);
-                reply
-            }
+            drive(call, &mut others, case, crowd, hands).await
         };
+        drop(others);
+        if let Some((_, app)) = &self.layered {
+            assert_foreign(case, app, outcome, &reply, &polls);
+        }
         if *outcome == Outcome::Foreign {
             return None;
         }
-        let expected = oracle::expected(case, outcome, fault);
+        let expected = oracle::expected(case, outcome, fault, crowd);
         reply.assert_is(case, &expected);
         if !expected.reads_body {
             assert_eq!(
@@ -194,6 +207,55 @@ impl Front {
             );
         }
         expected.kept
+    }
+
+    /// Others with the same head, whose bodies never end. A second one comes a second later, and waits
+    /// for the place of the first.
+    fn gather(&self, case: &Case, crowd: Crowd, hands: &ManualClock) -> Vec<Replying<'static>> {
+        let count = match crowd {
+            _ if !oracle::needs_a_place(case) => 0,
+            Crowd::Nobody => 0,
+            Crowd::One => 1,
+            Crowd::Many => 2,
+        };
+        let mut others = Vec::new();
+        for _ in 0..count {
+            let mut other = self.call(case, vec![Step::Hang], &Arc::default());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(other.as_mut().poll(&mut context).is_pending());
+            others.push(other);
+            if crowd == Crowd::Many {
+                hands.advance(Duration::from_secs(1));
+            }
+        }
+        others
+    }
+
+    fn call(&self, case: &Case, body: Vec<Step>, polls: &Arc<AtomicUsize>) -> Replying<'static> {
+        let mut request = Request::new(Script {
+            steps: body.into(),
+            polls: Arc::clone(polls),
+        });
+        *request.method_mut() = case.method.clone();
+        *request.uri_mut() = case.uri.clone();
+        *request.headers_mut() = case.headers.clone();
+        if let Some(peer) = case.peer {
+            request.extensions_mut().insert(PeerAddr((peer, 1).into()));
+        }
+        match &self.layered {
+            None => {
+                let call = self.service.clone().call(request);
+                Box::pin(async move { Reply::of(call.await.expect("infallible")).await })
+            }
+            Some((layer, app)) => {
+                let mut service = layer.layer(app.clone());
+                Box::pin(async move {
+                    ready(&mut service).await;
+                    let response = service.call(request).await.expect("infallible");
+                    Reply::of(response).await
+                })
+            }
+        }
     }
 }
 
@@ -222,22 +284,47 @@ async fn ready<S: Service<Request<Script>>>(service: &mut S) {
     assert!(ready.is_ok(), "the layer is always ready");
 }
 
-/// Runs a future to its end. Whenever nothing else happens, time goes on.
-async fn drive<F: Future>(future: F, case: &Case, hands: &ManualClock) -> F::Output {
-    let mut future = pin!(future);
+/// Runs a request to its end, beside those of others. Whenever nothing else happens, time goes on.
+async fn drive(
+    mut reply: impl Future<Output = Reply> + Unpin,
+    others: &mut Vec<Replying<'_>>,
+    case: &Case,
+    crowd: Crowd,
+    hands: &ManualClock,
+) -> Reply {
+    // A body that only pauses is on its way, and so is what a connection has to carry.
+    let steps = (case.body.len() + 4) * if wire::carries(case) { 16 } else { 1 };
     // Twice as long as the longest deadline.
     for _ in 0..40 {
-        // A body that only pauses is on its way.
-        for _ in 0..case.body.len() + 4 {
-            let poll = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-            if let Poll::Ready(output) = poll {
-                return output;
+        for _ in 0..steps {
+            let mut waiting = Vec::new();
+            for mut other in others.drain(..) {
+                if poll_once(&mut other).await.is_none() {
+                    waiting.push(other);
+                }
+            }
+            *others = waiting;
+            if let Some(reply) = poll_once(&mut reply).await {
+                return reply;
             }
             tokio::task::yield_now().await;
+        }
+        if crowd == Crowd::One && !others.is_empty() {
+            // He hangs up, in no time.
+            others.clear();
+            continue;
         }
         hands.advance(Duration::from_millis(500));
     }
     panic!("there is no reply, and every deadline is over");
+}
+
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match Pin::new(&mut *future).poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What the store took must be the request, once, where it belongs, and nothing else.

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 use tower_callback::{Callback, Event, event::ParseErrorKind, testing::Fault};
 
 use super::{
-    case::{Case, EventType, Mount, Step},
+    case::{Case, Crowd, EventType, Mount, Step},
     proof::Expected as Proved,
 };
 
@@ -46,22 +46,10 @@ pub(super) struct Expected {
 
 /// What a request is.
 pub(super) fn outcome<E: Event>(case: &Case) -> Outcome {
-    if case.mount == Mount::Layer && !is_ours(case) {
-        return Outcome::Foreign;
-    }
-    let head = |status, proven| Outcome::Head { status, proven };
-    if case.method != "POST" {
-        return head(405, false);
-    }
-    let (proven, limit) = match case.proof.expected(case, None) {
-        Proved::Refuse => return head(401, false),
-        Proved::Panic => return head(503, false),
-        Proved::Accept { .. } => (true, limits(case).0),
-        Proved::NeedsBody => (false, limits(case).1),
+    let (proven, limit) = match by_head(case) {
+        Ok(admitted) => admitted,
+        Err(outcome) => return outcome,
     };
-    if announced(&case.headers) > limit {
-        return head(413, proven);
-    }
     let body = match read(case, limit) {
         Ok(body) => body,
         Err(status) => return Outcome::Body { status, proven },
@@ -78,14 +66,46 @@ pub(super) fn outcome<E: Event>(case: &Case) -> Outcome {
     }
 }
 
-/// What must be seen of it, with a store that may fail.
-pub(super) fn expected(case: &Case, outcome: &Outcome, fault: Option<Fault>) -> Expected {
+/// Whether its body is read before it is proven.
+pub(super) fn needs_a_place(case: &Case) -> bool {
+    matches!(by_head(case), Ok((false, _)))
+}
+
+/// What the head decides, or whether it proves the caller, and how much of the body may be read.
+fn by_head(case: &Case) -> Result<(bool, usize), Outcome> {
+    if case.mount == Mount::Layer && !is_ours(case) {
+        return Err(Outcome::Foreign);
+    }
+    let refused = |status, proven| Err(Outcome::Head { status, proven });
+    if case.method != "POST" {
+        return refused(405, false);
+    }
+    let (proven, limit) = match case.proof.expected(case, None) {
+        Proved::Refuse => return refused(401, false),
+        Proved::Panic => return refused(503, false),
+        Proved::Accept { .. } => (true, limits(case).0),
+        Proved::NeedsBody => (false, limits(case).1),
+    };
+    if announced(&case.headers) > limit {
+        return refused(413, proven);
+    }
+    Ok((proven, limit))
+}
+
+/// What must be seen of it, with a store that may fail, and with others who may be there.
+pub(super) fn expected(
+    case: &Case,
+    outcome: &Outcome,
+    fault: Option<Fault>,
+    crowd: Crowd,
+) -> Expected {
     let before = |status, proven: bool| match case.conceal && !proven {
         true => 404,
         false => status,
     };
     let (status, kept, reads_body) = match *outcome {
         Outcome::Foreign => unreachable!("the app answers it"),
+        _ if crowd == Crowd::Many && needs_a_place(case) => (before(503, false), None, false),
         Outcome::Head { status, proven } => (before(status, proven), None, false),
         Outcome::Body { status, proven } => (before(status, proven), None, true),
         Outcome::Unreadable { status } => {

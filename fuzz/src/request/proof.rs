@@ -1,9 +1,16 @@
 //! The proofs that are tried, and what each must say: told a second time, from the input alone.
 
+use std::{net::IpAddr, sync::LazyLock};
+
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
+use sha2::Sha256;
 use tower_callback::{
-    Token, Verify,
-    verify::{Presented, Refusal, RefusalKind, Secrets, Verdict, Verified},
+    SignedUrl, Token, Verify,
+    verify::{
+        IpAllowlist, PeerAddr, Presented, Refusal, RefusalKind, Secrets, Signature, Verdict,
+        Verified,
+    },
     verify_fn,
 };
 
@@ -11,6 +18,8 @@ use super::case::{Case, Mount};
 
 /// The secrets that are good.
 const SECRETS: [&str; 2] = ["first", "second"];
+/// Of capabilities and signatures.
+const KEY: &str = "a key of 32 bytes, for the tests";
 
 /// A proof to build an endpoint with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +37,12 @@ pub(super) enum Part {
     Segment,
     Header,
     Bearer,
+    MintedQuery,
+    MintedSegment,
+    /// The peer's address, within 10.0.0.0/8.
+    Address,
+    /// A signature of the body, as GitHub makes it.
+    Signed,
     /// The header `x-length` says how long the body is, and `x-subject` which event it signs.
     Body,
     /// Needs the body, and cannot decide with it either.
@@ -45,10 +60,13 @@ pub(super) enum Expected {
     Panic,
 }
 
-use Part::{Bearer, Body, Header, Panics, Query, Segment, Undecided};
+use Part::{
+    Address, Bearer, Body, Header, MintedQuery, MintedSegment, Panics, Query, Segment, Signed,
+    Undecided,
+};
 
 impl Proof {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::One(Query),
         Self::One(Segment),
         Self::One(Header),
@@ -65,13 +83,24 @@ impl Proof {
         Self::One(Panics),
         Self::And(Panics, Query),
         Self::None,
+        Self::One(MintedQuery),
+        Self::One(MintedSegment),
+        Self::One(Address),
+        Self::One(Signed),
+        Self::And(Address, Signed),
+        Self::And(Address, MintedSegment),
+        Self::And(Signed, Bearer),
+        Self::Or(MintedQuery, Signed),
+        Self::Or(Signed, Body),
+        Self::Or(Address, Query),
     ];
 
     pub(super) fn reads_segment(self) -> bool {
+        let in_segment = |part| matches!(part, Segment | MintedSegment);
         match self {
             Self::None => false,
-            Self::One(part) => part == Segment,
-            Self::And(a, b) | Self::Or(a, b) => a == Segment || b == Segment,
+            Self::One(part) => in_segment(part),
+            Self::And(a, b) | Self::Or(a, b) => in_segment(a) || in_segment(b),
         }
     }
 
@@ -115,6 +144,10 @@ impl Part {
             Segment => Box::new(Token::segment(secrets)),
             Header => Box::new(Token::header("x-token", secrets)),
             Bearer => Box::new(Token::bearer(secrets)),
+            MintedQuery => Box::new(SignedUrl::query("fuzz", BASE, "cap", KEY)),
+            MintedSegment => Box::new(minting()),
+            Address => Box::new(IpAllowlist::new(["10.0.0.0/8"], PeerAddr::of)),
+            Signed => Box::new(Signature::github(KEY)),
             Body => Box::new(verify_fn(by_length)),
             Undecided => Box::new(verify_fn(|_| Verdict::NeedsBody)),
             Panics => Box::new(verify_fn(|presented| {
@@ -133,7 +166,7 @@ impl Part {
     /// Written anew, with other means than the proofs have.
     fn expected(self, case: &Case, body: Option<&[u8]>) -> Expected {
         let accepted = match self {
-            Query => is_secret(query(&case.uri)),
+            Query => is_secret(query(&case.uri, "token")),
             Segment => is_secret(segment(case)),
             Header => is_secret(header(&case.headers, "x-token")),
             Bearer => is_secret(
@@ -144,6 +177,30 @@ impl Part {
                         .then(|| value[7..].trim_ascii_start().to_owned())
                 }),
             ),
+            MintedQuery => query(&case.uri, "cap").as_deref() == Some(minted()),
+            MintedSegment => segment(case).as_deref() == Some(minted()),
+            Address => match case.peer {
+                Some(IpAddr::V4(peer)) => peer.octets()[0] == 10,
+                Some(IpAddr::V6(peer)) => peer
+                    .to_ipv4_mapped()
+                    .is_some_and(|peer| peer.octets()[0] == 10),
+                None => false,
+            },
+            Signed => {
+                let digits = header(&case.headers, "x-hub-signature-256");
+                let digits = digits
+                    .as_deref()
+                    .and_then(|value| value.strip_prefix("sha256="));
+                let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+                match (
+                    digits.filter(|d| d.len() == 64 && d.bytes().all(is_digit)),
+                    body,
+                ) {
+                    (None, _) => false,
+                    (Some(_), None) => return Expected::NeedsBody,
+                    (Some(digits), Some(body)) => digits == signature(body),
+                }
+            }
             Body => return body_expected(&case.headers, body),
             Undecided => return Expected::NeedsBody,
             Panics => {
@@ -161,6 +218,30 @@ impl Part {
             Expected::Refuse
         }
     }
+}
+
+const BASE: &str = "https://example.com/cb";
+
+fn minting() -> SignedUrl {
+    SignedUrl::segment("fuzz", BASE, KEY)
+}
+
+/// The one capability that there is.
+pub(super) fn minted() -> &'static str {
+    static MINTED: LazyLock<String> = LazyLock::new(|| {
+        let url = minting().mint_for("order-7", SignedUrl::DEFAULT_LONGEST);
+        let url = url.expect("the settings are right");
+        let end = url.strip_prefix(BASE).and_then(|end| end.strip_prefix('/'));
+        end.expect("it is the last segment").to_owned()
+    });
+    &MINTED
+}
+
+/// The one signature of a body.
+pub(super) fn signature(body: &[u8]) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).expect("a key of any length");
+    let tag = mac.chain_update(body).finalize().into_bytes();
+    tag.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn by_length(presented: &Presented<'_>) -> Verdict {
@@ -198,18 +279,17 @@ fn is_secret(token: Option<String>) -> bool {
     token.is_some_and(|token| SECRETS.contains(&token.as_str()))
 }
 
-/// The token of the query, if there is exactly one.
-fn query(uri: &Uri) -> Option<String> {
-    let query = format!("&{}&", uri.query()?);
-    let given = query.replace('&', "&&");
-    let mut tokens = given
+/// The value of a parameter of the query, if there is exactly one.
+fn query(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri
+        .query()?
         .split('&')
-        .filter(|pair| *pair == "token" || pair.starts_with("token="));
-    let token = tokens.next()?;
-    tokens
-        .next()
-        .is_none()
-        .then(|| token.trim_start_matches("token").replacen('=', "", 1))
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let values: Vec<_> = pairs.filter(|(given, _)| *given == name).collect();
+    match values[..] {
+        [(_, value)] => Some(value.to_owned()),
+        _ => None,
+    }
 }
 
 /// The segment that may hold the token.
