@@ -31,3 +31,13 @@ impl fmt::Display for Table {
         f.write_str(&self.text)
     }
 }
+
+/// A number as one says it.
+pub(crate) fn count(value: f64) -> String {
+    match value {
+        value if value >= 1e6 => format!("{:.2}M", value / 1e6),
+        value if value >= 1e5 => format!("{:.0}k", value / 1e3),
+        value if value >= 1e3 => format!("{:.1}k", value / 1e3),
+        value => format!("{value:.0}"),
+    }
+}

@@ -9,6 +9,7 @@ use tower_callback::BoxError;
 
 use self::{callgrind::count, limits::Limits};
 use crate::{
+    docs::Docs,
     scenarios::{self, Scenario},
     table::Table,
 };
@@ -42,7 +43,7 @@ impl Cost {
     }
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BoxError> {
+pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
     let mut limits = Limits::read()?;
     let mut costs = BTreeMap::new();
     let mut table = Table::new([
@@ -83,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BoxError> {
             regressions.extend(limits.regression(scenario.name, own));
         }
     }
-    println!("{table}");
+    docs.section("instructions", &table.to_string())?;
     if options.record {
         return limits.write();
     }
