@@ -11,8 +11,10 @@
 //! 9. [Observing](observing): metrics, alerts, spans, readiness.
 //! 10. [The command](command): send, look, operate, and find out why no callback comes.
 //! 11. [Testing](testing): a handler in five lines, a provider that misbehaves.
-//! 12. [Comparing](comparing): what others do better, and worse.
-//! 13. [Upgrading](upgrading).
+//! 12. [Performance](performance): what it takes, beside others, and which settings matter.
+//! 13. [Growing](growing) past one machine.
+//! 14. [Comparing](comparing): what others do better, and worse.
+//! 15. [Upgrading](upgrading).
 //!
 //! The same pages are in the folder `docs` of the repository.
 
@@ -37,6 +39,8 @@ pages! {
     observing "observing.md"
     command "command.md"
     testing "testing.md"
+    performance "performance.md"
+    growing "growing.md"
     comparing "comparing.md"
     upgrading "upgrading.md"
 }
