@@ -18,7 +18,8 @@ use super::traffic::Source;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     After(Duration),
-    Answers(u64),
+    /// After so many answers, or so long where they are slow to come.
+    Answers(u64, Duration),
 }
 
 pub(crate) struct Load {
@@ -120,7 +121,7 @@ impl Load {
             let is_over = begin.is_none()
                 && match self.end {
                     End::After(time) => elapsed >= time,
-                    End::Answers(enough) => answers >= enough,
+                    End::Answers(enough, time) => answers >= enough || elapsed >= time,
                 };
             if is_over {
                 return Ok(Measured {

@@ -55,6 +55,7 @@ pub(crate) struct Options {
 
 const CONNECTIONS: usize = 64;
 const MANY: u64 = 1_700_000;
+const MANY_PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
     let harness = Harness::new(options)?;
@@ -179,7 +180,7 @@ impl Harness {
             connections: CONNECTIONS,
             warm_up: self.warm_up,
             end: match traffic {
-                Traffic::Many => End::Answers(MANY),
+                Traffic::Many => End::Answers(MANY, MANY_PATIENCE),
                 _ => End::After(self.time),
             },
             expected: traffic.expected(contestant.refuses),
