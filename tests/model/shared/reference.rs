@@ -266,14 +266,9 @@ impl Reference {
             }
             Stage::Waiting { due }
         };
-        let mut before = None;
-        self.disowned.retain(|(token, _)| {
-            let ours = owner(&self.tokens, *token) == (&new.queue, &*new.key);
-            if ours {
-                before = Some(*token);
-            }
-            !ours
-        });
+        let ours = |token: &LeaseToken| owner(&self.tokens, *token) == (&new.queue, &*new.key);
+        let mut disowned = self.disowned.iter().map(|(token, _)| *token);
+        let before = disowned.rfind(ours);
         self.records.push(Record {
             new: new.clone(),
             born: now,
@@ -366,8 +361,8 @@ impl Reference {
         let extends = matches!(action, Action::Extend { .. });
         let disowns = matches!(action, Action::Disown);
         let (queue, key) = owner(&self.tokens, token);
+        let disowned = self.disowned.iter().any(|(by, _)| *by == token);
         let Some(at) = self.of_key(queue, key) else {
-            let disowned = self.disowned.iter().any(|(by, _)| *by == token);
             return match disowned {
                 _ if extends => STALE,
                 true if disowns => APPLIED,
@@ -378,7 +373,7 @@ impl Reference {
         };
         let record = &mut self.records[at];
         if !record.tokens.contains(&token) {
-            let forgotten = disowns || record.tokens.is_empty() && record.before == Some(token);
+            let forgotten = disowns || disowned;
             return if forgotten && !extends { EITHER } else { STALE };
         }
         if record.token != Some(token) {
