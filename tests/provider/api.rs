@@ -109,7 +109,7 @@ async fn what_cannot_be_submitted_is_refused_by_what_is_wrong_with_it() {
         (with("audioId", json!("")), 422),
         (with("callBackUrl", Value::Null), 422),
         (
-            with("callBackUrl", json!("https://example.com/?token=s3cret")),
+            with("callBackUrl", json!("ftp://example.com/?token=s3cret")),
             422,
         ),
         (with("callBackUrl", json!("s3cret")), 422),
