@@ -144,7 +144,7 @@ async fn a_callback_made_by_hand_says_what_it_was_told_to() {
         r#"{"code":531,"msg":"words","data":{"task_id":"task-1","video_url":null}}"#
     );
     let error = callback("task-1")
-        .send("https://example.com/?token=secret")
+        .send("ftp://example.com/?token=secret")
         .await;
     assert!(!format!("{:?}", error.unwrap_err()).contains("secret"));
 }
