@@ -9,7 +9,7 @@ use crate::{
     wait_for_end,
 };
 
-const LIMIT: u32 = 3;
+const LIMIT: u32 = 5;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test(
@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn poison() {
     let place = Place::new();
     let mut setup = place.setup(Mode::Own);
-    setup.lease_ttl_ms = 1_000;
+    setup.lease_ttl_ms = 2_000;
     setup.suspect_limit = LIMIT;
     setup.worker = false;
     let front = place.start(&setup);
