@@ -186,7 +186,7 @@ fn the_simulated_provider_does_not_print_the_url_that_it_calls() {
         .body(CANARY);
     text += &format!("{builder:?}");
     for wrong in [
-        format!("https://{CANARY}"),
+        format!("ftp://{CANARY}"),
         format!("http://127.0.0.1/{CANARY} x"),
         CANARY.to_owned(),
     ] {
