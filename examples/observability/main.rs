@@ -154,3 +154,23 @@ async fn upkeep(metrics: PrometheusHandle, stopped: watch::Receiver<()>) {
 async fn shutdown(mut stopped: watch::Receiver<()>) {
     let _ = stopped.changed().await;
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use tower_callback::testing::{Harness, callback};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fails_once_is_handled_and_what_is_hopeless_is_given_up() {
+        let (videos, _directory) = Videos::new().expect("there is room for a directory");
+        let test = Harness::handle(move |delivery| handle(videos.clone(), delivery));
+        for task in ["fails-once", "gives-up"] {
+            test.receive(callback(task).failed(451, "no audio")).await;
+        }
+        test.settled().await;
+        test.assert_handled_once("fails-once");
+        assert_eq!(test.attempts("fails-once"), 2);
+        test.assert_given_up("gives-up");
+    }
+}
