@@ -20,8 +20,11 @@ impl Limit {
     }
 
     /// Whether a call at this time passes. One that does not is not counted against the next.
+    ///
+    /// Calls that arrive together may come here in another order than they read the time.
     pub(super) fn pass(&mut self, now: Duration) -> bool {
-        while self.passed.front().is_some_and(|at| now - *at >= self.per) {
+        let is_over = |at: &Duration| now.saturating_sub(*at) >= self.per;
+        while self.passed.front().is_some_and(is_over) {
             self.passed.pop_front();
         }
         let passes = self.passed.len() < self.calls;
@@ -45,5 +48,14 @@ mod tests {
         assert!(pass(10), "the first one is 10 s ago");
         assert!(!pass(18));
         assert!(pass(19) && pass(20));
+    }
+
+    #[test]
+    fn calls_that_overtake_each_other_are_counted_alike() {
+        let mut limit = Limit::new(2, Duration::from_secs(10));
+        let mut pass = |second| limit.pass(Duration::from_secs(second));
+        assert!(pass(5) && pass(4));
+        assert!(!pass(3) && !pass(14));
+        assert!(pass(15));
     }
 }
