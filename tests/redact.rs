@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/capture.rs"]
+mod capture;
+
 use http::{Request, Uri};
 use proptest::prelude::*;
 use tower_callback::{Redaction, redact};
@@ -131,49 +134,26 @@ fn the_last_segment_is_left_out_with_its_slashes_or_without() {
 
 #[test]
 fn the_span_maker_fits_the_trace_layer_and_prints_no_secret() {
-    use std::{
-        convert::Infallible,
-        io::Write,
-        sync::{Arc, Mutex},
-    };
+    use std::convert::Infallible;
     use tower::{Service, ServiceBuilder, service_fn};
     use tower_http::trace::{DefaultOnRequest, TraceLayer};
     use tracing::Level;
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let redaction = Redaction::new().below("/callback");
-        let mut app = ServiceBuilder::new()
-            .layer(
-                TraceLayer::new_for_http()
-                    .make_span_with(redaction.into_make_span())
-                    .on_request(DefaultOnRequest::new().level(Level::INFO)),
-            )
-            .service(service_fn(async |_: Request<String>| {
-                Ok::<_, Infallible>(http::Response::new(String::new()))
-            }));
-        let request = Request::post("/callback/SECRET?token=SECRET");
-        let call = app.call(request.body(String::new()).unwrap());
-        block_on(call);
-    });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let (capture, _guard) = capture::Capture::start(Level::TRACE);
+    let redaction = Redaction::new().below("/callback");
+    let mut app = ServiceBuilder::new()
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(redaction.into_make_span())
+                .on_request(DefaultOnRequest::new().level(Level::INFO)),
+        )
+        .service(service_fn(async |_: Request<String>| {
+            Ok::<_, Infallible>(http::Response::new(String::new()))
+        }));
+    let request = Request::post("/callback/SECRET?token=SECRET");
+    let call = app.call(request.body(String::new()).unwrap());
+    block_on(call);
+    let text = capture.text();
     assert!(text.contains("method=POST"), "{text}");
     assert!(text.contains("uri=/callback/***?token=***"), "{text}");
     assert!(text.contains("version=HTTP/1.1"), "{text}");

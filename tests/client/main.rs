@@ -4,6 +4,8 @@
 
 mod answers;
 mod build;
+#[path = "../support/capture.rs"]
+mod capture;
 mod hostile;
 mod limit;
 mod refusals;

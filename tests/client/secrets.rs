@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,54 +11,16 @@ use tower_callback::{
     music_video::{Client, ClientError},
 };
 use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    CALLBACK, KEY, builder, eager, never, request,
+    CALLBACK, KEY, builder,
+    capture::Capture,
+    eager, never, request,
     server::{Reply, Server, raw},
 };
 
 /// In the key and in the callback URL.
 const CANARY: &str = "sings-for-nobody";
-
-#[derive(Clone, Default)]
-struct Capture(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Capture {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Capture {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Capture {
-    /// Captures what this thread traces: the tests' runtimes have one thread.
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let capture = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_ansi(false)
-            .with_writer(capture.clone())
-            .finish();
-        (capture, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
 
 /// All that an error shows of itself and of what is behind it.
 fn shown(error: &ClientError) -> String {
@@ -74,7 +35,7 @@ fn shown(error: &ClientError) -> String {
 
 #[tokio::test]
 async fn neither_key_nor_callback_url_is_in_any_error_trace_or_debug() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::TRACE);
     let echo = format!("the key {KEY} cannot call {CALLBACK}");
     let mut text = String::new();
     let answer = Arc::new(Mutex::new((0, String::new())));

@@ -1,10 +1,6 @@
 //! The spans of requests and deliveries, and the trace that goes with an event through the store.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::Request;
 use http_body_util::Full;
@@ -17,53 +13,28 @@ use tower_callback::{
         inspect::{self, Listing},
     },
 };
-use tracing::{Instrument, Level};
+use tracing::{Instrument, Level, dispatcher::DefaultGuard};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
     NAME,
+    capture::Capture,
     support::{PATH, SECRET, SUCCESS, url},
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OWN: &str = "00-11111111111111111111111111111111-2222222222222222-00";
 
-/// The spans that have ended while a test runs, a line for each.
-#[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<u8>>>);
-
-impl Spans {
-    /// Captures those of this thread: the tests' runtimes have one thread.
-    fn start(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
-        let spans = Self::default();
-        let writer = spans.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_span_events(FmtSpan::CLOSE)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (spans, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn ended(&self, name: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let name = format!("{name}{{");
-        text.lines()
-            .filter(|line| line.contains(": close ") && line.contains(&name))
-            .map(str::to_owned)
-            .collect()
-    }
+/// Captures the ends of spans.
+fn spans(level: Level) -> (Capture, DefaultGuard) {
+    Capture::start_with(level, FmtSpan::CLOSE)
 }
 
-impl io::Write for Spans {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The spans of a name that have ended, a line for each.
+fn ended(spans: &Capture, name: &str) -> Vec<String> {
+    let mut lines = spans.lines(": close ");
+    lines.retain(|line| line.contains(&format!("{name}{{")));
+    lines
 }
 
 #[track_caller]
@@ -125,14 +96,14 @@ async fn handle(worker: Worker, given: &mut mpsc::UnboundedReceiver<Given>) -> G
 
 #[tokio::test]
 async fn a_request_is_a_span_with_opentelemetrys_names_and_without_its_url() {
-    let (spans, _guard) = Spans::start(Level::INFO);
+    let (spans, _guard) = spans(Level::INFO);
     let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
     let mut traced = request(&url(), SUCCESS);
     traced
         .headers_mut()
         .insert("traceparent", PARENT.parse().unwrap());
     assert_eq!(send(&service, traced).await, 200);
-    let ended = spans.ended("request");
+    let ended = ended(&spans, "request");
     assert_one(
         &ended,
         &[
@@ -152,7 +123,7 @@ async fn a_request_is_a_span_with_opentelemetrys_names_and_without_its_url() {
 
 #[tokio::test]
 async fn at_a_layer_the_span_is_named_by_the_route_and_never_by_the_path() {
-    let (spans, _guard) = Spans::start(Level::INFO);
+    let (spans, _guard) = spans(Level::INFO);
     let service = Callbacks::<MusicVideo>::new(NAME, Token::segment(SECRET))
         .store(MemoryStore::new())
         .build_front()
@@ -167,7 +138,7 @@ async fn at_a_layer_the_span_is_named_by_the_route_and_never_by_the_path() {
         .await
         .unwrap();
     app.oneshot(request("/other", SUCCESS)).await.unwrap();
-    let ended = spans.ended("request");
+    let ended = ended(&spans, "request");
     let named = [
         "otel.name=\"POST /hook/{token}\"",
         "http.route=/hook/{token}",
@@ -178,18 +149,18 @@ async fn at_a_layer_the_span_is_named_by_the_route_and_never_by_the_path() {
 
 #[tokio::test]
 async fn within_somebody_elses_span_a_request_is_an_internal_one() {
-    let (spans, _guard) = Spans::start(Level::INFO);
+    let (spans, _guard) = spans(Level::INFO);
     let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
     let outer = tracing::info_span!("outer");
     let sent = send(&service, request(&url(), SUCCESS)).instrument(outer);
     assert_eq!(sent.await, 200);
-    assert_one(&spans.ended("request"), &["otel.kind=\"internal\""]);
+    assert_one(&ended(&spans, "request"), &["otel.kind=\"internal\""]);
 }
 
 #[tokio::test]
 async fn a_stranger_is_a_span_for_those_who_debug_and_nobody_else() {
     for (level, count) in [(Level::INFO, 0), (Level::DEBUG, 2)] {
-        let (spans, _guard) = Spans::start(level);
+        let (spans, _guard) = spans(level);
         let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
         let mut stranger = request("/callback?token=wrong", SUCCESS);
         stranger
@@ -199,7 +170,7 @@ async fn a_stranger_is_a_span_for_those_who_debug_and_nobody_else() {
         let mut odd = request(&url(), SUCCESS);
         *odd.method_mut() = "SECRETIVE".parse().unwrap();
         assert_eq!(send(&service, odd).await, 405);
-        let ended = spans.ended("request");
+        let ended = ended(&spans, "request");
         assert_eq!(ended.len(), count, "{ended:?}");
         for span in &ended {
             assert!(
@@ -219,7 +190,7 @@ async fn a_stranger_is_a_span_for_those_who_debug_and_nobody_else() {
 
 #[tokio::test]
 async fn a_request_that_could_not_be_taken_is_a_span_in_error() {
-    let (spans, _guard) = Spans::start(Level::INFO);
+    let (spans, _guard) = spans(Level::INFO);
     let service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
         .accept(async |_| Err("not today")?)
         .unwrap();
@@ -229,12 +200,12 @@ async fn a_request_that_could_not_be_taken_is_a_span_in_error() {
         "error.type=\"not_accepted\"",
         "http.response.status_code=503",
     ];
-    assert_one(&spans.ended("request"), &fields);
+    assert_one(&ended(&spans, "request"), &fields);
 }
 
 #[tokio::test]
 async fn a_delivery_is_a_span_with_the_names_of_a_consumer_and_the_trace_of_its_request() {
-    let (spans, _guard) = Spans::start(Level::INFO);
+    let (spans, _guard) = spans(Level::INFO);
     for fails in [false, true] {
         let (service, worker, mut given) = endpoint(&MemoryStore::new(), fails);
         let mut traced = request(&url(), SUCCESS);
@@ -244,7 +215,7 @@ async fn a_delivery_is_a_span_with_the_names_of_a_consumer_and_the_trace_of_its_
         send(&service, traced).await;
         handle(worker, &mut given).await;
     }
-    let ended = spans.ended("handle");
+    let ended = ended(&spans, "handle");
     let (good, bad) = ended.split_at(1);
     let fields = [
         "otel.name=\"handle music-video\"",

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod answers;
+#[path = "../support/capture.rs"]
+mod capture;
 mod engine;
 mod file;
 mod forwarding;

@@ -1,15 +1,10 @@
 //! What an operator reads.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use tower_callback::testing::Fault;
-use tracing::{Level, subscriber::DefaultGuard};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use crate::{
+    capture::Capture,
     engine::{Bears, Rig, event, until},
     trials,
 };
@@ -22,49 +17,9 @@ trials! {
     a_forwarder_that_is_dropped_unrun_warns,
 }
 
-/// Everything that is traced on this thread, which is the whole runtime.
-#[derive(Clone, Default)]
-struct Capture(Arc<Mutex<Vec<u8>>>);
-
-impl Capture {
-    fn start() -> (Self, DefaultGuard) {
-        let capture = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::INFO)
-            .with_ansi(false)
-            .with_writer(capture.clone())
-            .finish();
-        (capture, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let ours = text.lines().filter(|line| line.contains("tower_callback"));
-        ours.map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Capture {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Capture {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
     let mut rig = Rig::new().await;
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let _forwarding = rig.forward();
     for _ in 0..2 {
         rig.engine.store.fail(Fault::Unavailable);
@@ -74,9 +29,9 @@ async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
             rig.put(&record).await;
         }
         rig.engine.store.heal();
-        until(async || capture.lines().len() % 2 == 0).await;
+        until(async || capture.lines("").len() % 2 == 0).await;
     }
-    let lines = capture.lines();
+    let lines = capture.lines("");
     assert_eq!(lines.len(), 4, "{lines:#?}");
     for outage in lines.chunks(2) {
         assert!(outage[0].contains("WARN") && outage[0].contains("told to fail"));
@@ -90,12 +45,12 @@ async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
 /// Without a forwarder every one of them tries the store.
 async fn inserts_that_fail_one_after_the_other_are_one_warning_too() {
     let rig = Rig::new().await;
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     rig.engine.store.fail(Fault::Unavailable);
     for n in 0..5 {
         rig.put(&event(format!("task {n}"))).await;
     }
-    let lines = capture.lines();
+    let lines = capture.lines("");
     assert_eq!(lines.len(), 1, "{lines:#?}");
 }
 
@@ -103,14 +58,14 @@ async fn a_start_with_records_from_before_is_told() {
     let rig = Rig::new().await;
     rig.engine.store.fail(Fault::Unavailable);
     rig.put(&event("a")).await;
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let mut rig = rig.restarted().await;
     let forwarder = rig.take_forwarder();
     rig.engine.store.fail(Fault::Unavailable);
     forwarder
         .run_until(async { tokio::task::yield_now().await })
         .await;
-    let lines = capture.lines();
+    let lines = capture.lines("");
     assert!(
         lines.iter().any(|line| line.contains("waiting=1")),
         "{lines:#?}"
@@ -126,13 +81,13 @@ async fn a_rejected_record_is_a_warning_with_its_reason() {
     rig.engine.store.fail(Fault::Unavailable);
     let record = event("bad");
     rig.put(&record).await;
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     rig.engine.bears("bad", Bears::Never);
     rig.engine.store.heal();
     let _forwarding = rig.forward();
     rig.drained().await;
-    until(async || capture.lines().len() == 2).await;
-    let lines = capture.lines();
+    until(async || capture.lines("").len() == 2).await;
+    let lines = capture.lines("");
     assert!(lines[0].contains("WARN") && lines[0].contains("cannot bear this"));
     assert!(lines[0].contains(&record.id.to_string()), "{lines:?}");
     assert!(lines[0].contains("endpoint=\"music-video\""), "{lines:?}");
@@ -144,13 +99,13 @@ async fn a_rejected_record_is_a_warning_with_its_reason() {
 
 async fn a_forwarder_that_is_dropped_unrun_warns() {
     let mut rig = Rig::new().await;
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     drop(rig.take_forwarder());
-    assert!(capture.lines()[0].contains("dropped without being run"));
+    assert!(capture.lines("")[0].contains("dropped without being run"));
     let mut rig = Rig::new().await;
     let forwarding = rig.forward();
     tokio::task::yield_now().await;
     forwarding.abort();
     let _ = forwarding.await;
-    assert_eq!(capture.lines().len(), 1);
+    assert_eq!(capture.lines("").len(), 1);
 }

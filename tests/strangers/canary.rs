@@ -16,11 +16,12 @@ use tower_callback::{
 };
 
 use crate::{
-    CANARY, Metered, Traced, assert_unseen,
+    CANARY, Metered, assert_unseen,
     body::Chunks,
     call,
+    capture::Capture,
     kinds::{Head, kinds},
-    seen, success,
+    seen, success, traced,
 };
 
 const NAME: &str = "music-video";
@@ -111,7 +112,7 @@ fn unreadable() -> [String; 9] {
 
 #[tokio::test]
 async fn no_kind_of_proof_lets_the_canary_out_when_it_accepts_or_when_it_refuses() {
-    let (traced, _guard) = Traced::start();
+    let (traced, _guard) = traced();
     let metered = Metered::start();
     let mut all = Seen::default();
     for kind in kinds() {
@@ -134,7 +135,7 @@ async fn no_kind_of_proof_lets_the_canary_out_when_it_accepts_or_when_it_refuses
 
 #[tokio::test]
 async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
-    let (traced, _guard) = Traced::start();
+    let (traced, _guard) = traced();
     let metered = Metered::start();
     let mut all = Seen::default();
 
@@ -265,7 +266,7 @@ async fn nothing_that_becomes_of_a_callback_lets_the_canary_out() {
 
 #[tokio::test]
 async fn a_layer_lets_the_canary_out_neither_at_its_path_nor_beside_it() {
-    let (traced, _guard) = Traced::start();
+    let (traced, _guard) = traced();
     let metered = Metered::start();
     let (service, _) = endpoint(Token::segment(CANARY), |b| b);
     let layer = service.layer("/callback/{token}").unwrap();
@@ -319,7 +320,7 @@ impl std::fmt::Debug for Fickle {
 
 #[tokio::test]
 async fn no_attempt_to_handle_an_event_lets_the_canary_out() {
-    let (traced, _guard) = Traced::start();
+    let (traced, _guard) = traced();
     let metered = Metered::start();
     let store = MemoryStore::new();
     let front = Callbacks::<MusicVideo>::new(NAME, token())
@@ -334,7 +335,7 @@ async fn no_attempt_to_handle_an_event_lets_the_canary_out() {
             Disposition::Stored
         );
     }
-    let printed = Traced::default();
+    let printed = Capture::default();
     let print = printed.clone();
     let worker = Callbacks::<Fickle>::new(NAME, token())
         .store(store.clone())

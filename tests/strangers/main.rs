@@ -6,24 +6,21 @@
 mod answers;
 mod body;
 mod canary;
+#[path = "../support/capture.rs"]
+mod capture;
 mod debug;
 mod flood;
 mod kinds;
-
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use metrics_util::debugging::DebuggingRecorder;
 use tower::ServiceExt;
 use tower_callback::{CallbackService, front::ReplyBody};
-use tracing::Level;
+use tracing::{Level, dispatcher::DefaultGuard};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use self::body::Chunks;
+use self::{body::Chunks, capture::Capture};
 
 /// A secret. It stands in every place where a caller or a provider can put something.
 const CANARY: &str = "canary-5f3c9d1e-sings-for-nobody";
@@ -48,36 +45,8 @@ async fn seen(response: Response<ReplyBody>) -> String {
 }
 
 /// Everything that is traced while a test runs, at every level and by every crate.
-#[derive(Clone, Default)]
-struct Traced(Arc<Mutex<Vec<u8>>>);
-
-impl Traced {
-    /// Captures what this thread traces: the tests' runtimes have one thread.
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let traced = Self::default();
-        let writer = traced.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_span_events(FmtSpan::FULL)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (traced, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Traced {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn traced() -> (Capture, DefaultGuard) {
+    Capture::start_with(Level::TRACE, FmtSpan::FULL)
 }
 
 /// Everything that is counted while a test runs; nothing without the feature `metrics`.

@@ -5,6 +5,8 @@
 
 mod bench;
 mod build;
+#[path = "../support/capture.rs"]
+mod capture;
 mod concurrent;
 mod confirm;
 mod crash;

@@ -1,55 +1,12 @@
 //! Events that only polls bring are a warning: a broken callback URL must not hide.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use crate::{
     bench::{Bench, SECOND, success},
+    capture::Capture,
     provider::{SUCCESS, View},
 };
-
-#[derive(Clone, Default)]
-struct Capture(Arc<Mutex<Vec<u8>>>);
-
-impl Capture {
-    /// Captures what this thread traces: the tests' runtimes have one thread.
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let capture = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(capture.clone())
-            .finish();
-        (capture, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn lines(&self, needle: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains(needle));
-        lines.map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Capture {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Capture {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 const WARNING: &str = "events come by polling alone";
 
@@ -62,7 +19,7 @@ async fn poll(bench: &Bench, from: usize, to: usize) {
 
 #[tokio::test]
 async fn five_events_in_a_row_by_polls_alone_are_a_warning_and_then_twice_as_many() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let bench = Bench::new();
     let _running = bench.poll();
     bench.provider.show_all(SUCCESS);
@@ -80,7 +37,7 @@ async fn five_events_in_a_row_by_polls_alone_are_a_warning_and_then_twice_as_man
 
 #[tokio::test]
 async fn a_callback_ends_the_row() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let bench = Bench::new();
     let running = bench.run(bench.with_token().poll_with(bench.polling()));
     bench.provider.show_all(SUCCESS);
@@ -95,7 +52,7 @@ async fn a_callback_ends_the_row() {
 
 #[tokio::test]
 async fn where_callbacks_are_hints_the_hint_ends_the_row() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let bench = Bench::new();
     let running = bench.run(bench.with_token().confirm_with(bench.polling()));
     bench.provider.show_all(SUCCESS);
@@ -110,7 +67,7 @@ async fn where_callbacks_are_hints_the_hint_ends_the_row() {
 
 #[tokio::test]
 async fn what_a_person_must_mend_at_the_provider_is_told_once_and_without_the_key() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = Capture::start(Level::INFO);
     let bench = Bench::new();
     let _running = bench.poll();
     for n in 0..20 {
@@ -124,5 +81,5 @@ async fn what_a_person_must_mend_at_the_provider_is_told_once_and_without_the_ke
     let told = capture.lines("could not be asked for a task");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("Unauthorized"));
-    assert!(capture.lines("an-api-key").is_empty());
+    assert!(!capture.text().contains("an-api-key"));
 }

@@ -12,7 +12,7 @@ mod store_faults;
 mod suspects;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -261,6 +261,11 @@ fn by_hand() -> (AnyHandler, mpsc::UnboundedReceiver<Told>) {
     (handler, told)
 }
 
+/// A subscriber that stays and says nothing: with only one in the process, tracing asks the one of the
+/// thread that comes to an event first whether anybody wants it, which may have none.
+static STAYS: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
 /// Collects what is traced while it lives, in this thread.
 struct Traces {
     text: Arc<Mutex<Vec<u8>>>,
@@ -269,6 +274,7 @@ struct Traces {
 
 impl Traces {
     fn collect() -> Self {
+        LazyLock::force(&STAYS);
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&text);
         let subscriber = tracing_subscriber::fmt()
