@@ -373,7 +373,7 @@ impl Reference {
         };
         let record = &mut self.records[at];
         if !record.tokens.contains(&token) {
-            let forgotten = disowns || disowned;
+            let forgotten = disowns || disowned || record.before == Some(token);
             return if forgotten && !extends { EITHER } else { STALE };
         }
         if record.token != Some(token) {
