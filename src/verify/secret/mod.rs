@@ -36,7 +36,7 @@ pub struct Secret {
 struct Bytes {
     key: Zeroizing<Box<[u8]>>,
     /// Compared in its place, so that the time it takes says nothing about the secret's length.
-    digest: Zeroizing<[u8; 32]>,
+    form: Form,
 }
 
 impl Secret {
@@ -50,7 +50,7 @@ impl Secret {
         let key: Box<[u8]> = secret.as_ref().into();
         Self {
             bytes: Arc::new(Bytes {
-                digest: digest(&key),
+                form: Form::of(&key),
                 key: key.into(),
             }),
             label: None,
@@ -126,19 +126,77 @@ impl fmt::Debug for Secret {
 }
 
 /// What a caller presents as the secret itself, ready to be compared.
-pub(super) struct Guess(Zeroizing<[u8; 32]>);
+pub(super) struct Guess(Form);
 
 impl Guess {
     pub(super) fn new(presented: &[u8]) -> Self {
-        Self(digest(presented))
+        Self(Form::of(presented))
     }
 
-    /// Digests are compared, each to its end.
+    /// Forms are compared, each to its end.
     pub(super) fn is(&self, secret: &Secret) -> bool {
-        secret.bytes.digest.ct_eq(&*self.0).into()
+        secret.bytes.form.0.ct_eq(&*self.0.0).into()
     }
 }
 
-fn digest(secret: &[u8]) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(Sha256::digest(secret).into())
+/// What stands for a secret, or a guess, when the two are compared. It is of one size, so that the time
+/// this takes says nothing about the secret's length.
+struct Form(Zeroizing<[u64; Form::WORDS + 1]>);
+
+impl Form {
+    /// Up to 64 bytes are their own form, padded: a hash would take twenty times as long. Of longer ones
+    /// it is their SHA-256.
+    const WORDS: usize = 8;
+
+    fn of(bytes: &[u8]) -> Self {
+        let mut form = Self(Zeroizing::new([0; Self::WORDS + 1]));
+        if bytes.len() <= Self::WORDS * 8 {
+            form.pack(bytes);
+        } else {
+            form.pack(&Sha256::digest(bytes));
+        }
+        // Tells bytes from their padding, and from a hash.
+        form.0[Self::WORDS] = bytes.len() as u64;
+        form
+    }
+
+    fn pack(&mut self, bytes: &[u8]) {
+        let (whole, rest) = bytes.as_chunks();
+        for (word, bytes) in self.0.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        for (n, byte) in rest.iter().enumerate() {
+            self.0[whole.len()] |= u64::from(*byte) << (8 * n);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_is_the_secret_if_it_is_the_same_bytes_and_only_then() {
+        let bytes: Vec<u8> = (1..=200).collect();
+        for len in [0, 1, 7, 8, 9, 31, 32, 63, 64, 65, 100, 199] {
+            let secret = Secret::from_bytes(&bytes[..len]);
+            assert!(Guess::new(&bytes[..len]).is(&secret), "{len}");
+            assert!(!Guess::new(&bytes[..len + 1]).is(&secret), "{len}");
+            let padded = [&bytes[..len], b"\0"].concat();
+            assert!(!Guess::new(&padded).is(&secret), "{len}");
+            for at in 0..len {
+                assert!(!Guess::new(&bytes[..at]).is(&secret), "{at} of {len}");
+                let mut other = bytes[..len].to_vec();
+                other[at] ^= 0x80;
+                assert!(!Guess::new(&other).is(&secret), "{at} of {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_of_a_long_secret_is_no_guess_of_it() {
+        let long = [7; 65];
+        let hash = Sha256::digest(long);
+        assert!(!Guess::new(&hash).is(&Secret::from_bytes(long)));
+    }
 }
