@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::Response;
+use tracing::{Instrument, Span, instrument::Instrumented};
 
 use super::ReplyBody;
 
@@ -19,7 +20,7 @@ pub struct CallbackFuture(State);
 
 enum State {
     Ready(Option<Response<ReplyBody>>),
-    Running(Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send>>),
+    Running(Instrumented<Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send>>>),
 }
 
 impl CallbackFuture {
@@ -29,8 +30,10 @@ impl CallbackFuture {
 
     pub(super) fn running(
         future: impl Future<Output = Response<ReplyBody>> + Send + 'static,
+        span: Span,
     ) -> Self {
-        Self(State::Running(Box::pin(future)))
+        let future: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(future);
+        Self(State::Running(future.instrument(span)))
     }
 }
 
@@ -42,7 +45,7 @@ impl Future for CallbackFuture {
             State::Ready(response) => Poll::Ready(Ok(response
                 .take()
                 .expect("a future is not polled after it was ready"))),
-            State::Running(future) => future.as_mut().poll(cx).map(Ok),
+            State::Running(future) => Pin::new(future).poll(cx).map(Ok),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, request};
 use http_body::Body;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::{
     CallbackFuture, Disposition, Endpoint, ReplyBody, Sink, TEST_CALLBACK, Unreadable,
@@ -68,18 +69,10 @@ where
             let span = endpoint.span(&receipt.head.method, route);
             receipt.span = span.clone();
             let answer = async move {
-                let work = panic::catch_future(endpoint.process(&receipt, body, admission));
-                let left = || endpoint.left(&receipt);
-                let proven = || receipt.is_proven();
-                let outcome = match endpoint.clock.timeout_of(left, work).await {
-                    Some(Ok(outcome)) => outcome,
-                    // Without the message, which may hold the body: the panic hook has it.
-                    Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
-                    None => Disposition::Late { proven: proven() }.into(),
-                };
+                let outcome = endpoint.work(&receipt, body, admission).await;
                 endpoint.answer(receipt, &outcome)
             };
-            CallbackFuture::running(answer.instrument(span))
+            CallbackFuture::running(answer, span)
         }
         Err(disposition) => {
             let span = endpoint.span_of_stranger(&receipt.head.method, route);
@@ -152,7 +145,25 @@ impl Endpoint {
         Ok(admission)
     }
 
-    /// Everything that the head does not decide.
+    /// Everything that the head does not decide, within the ack deadline.
+    async fn work<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Outcome
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        // Pinned where it is made, as other futures here: they are too large to be moved about.
+        let work = pin!(self.process(receipt, body, admission));
+        let left = || self.left(receipt);
+        let proven = || receipt.is_proven();
+        match self.clock.timeout_of(left, panic::catch_future(work)).await {
+            Some(Ok(outcome)) => outcome,
+            // Without the message, which may hold the body: the panic hook has it.
+            Some(Err(_)) => Disposition::Panicked { proven: proven() }.into(),
+            None => Disposition::Late { proven: proven() }.into(),
+        }
+    }
+
     async fn process<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Outcome
     where
         B: Body + Send + 'static,
@@ -213,7 +224,7 @@ impl Endpoint {
         limit: usize,
         proven: bool,
     ) -> Result<Bytes, Disposition> {
-        let read = body::read(body, limit);
+        let read = pin!(body::read(body, limit));
         match self.clock.timeout(self.settings.body_timeout(), read).await {
             Some(Ok(body)) => Ok(body),
             Some(Err(BodyError::TooLarge)) => Err(Disposition::TooLarge { proven }),
@@ -268,8 +279,8 @@ impl Endpoint {
                 }
             }
         };
-        self.quarantine(receipt, &verified, headers, body, unread)
-            .await
+        // In a box of its own: it is rare, and larger than all the rest.
+        Box::pin(self.quarantine(receipt, &verified, headers, body, unread)).await
     }
 
     async fn store(
