@@ -79,13 +79,18 @@ pub(crate) fn quarantined(endpoint: &Arc<str>, outcome: &'static str) {
 }
 
 /// A store was given a batch.
-pub(crate) fn commit(endpoint: &Arc<str>, records: usize, outcome: &'static str, took: Duration) {
+pub(crate) fn commit(
+    endpoint: &Arc<str>,
+    records: usize,
+    outcome: &'static str,
+    took: impl FnOnce() -> Duration,
+) {
     count!(
         histogram "commit_records" of u32::try_from(records).unwrap_or(u32::MAX);
         "endpoint": Arc::clone(endpoint), "outcome": outcome
     );
     count!(
-        histogram "commit_seconds" of took;
+        histogram "commit_seconds" of took();
         "endpoint": Arc::clone(endpoint), "outcome": outcome
     );
 }

@@ -1,10 +1,10 @@
 //! Stores whose type is hidden.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, fmt, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
-    Durability, Found, Inbox, Inserted, Leased, NewRecord, Purged, Queue, RecordId, Retention,
-    Settled, Settlement, Store, StoreError,
+    Durability, Found, Inbox, Inserted, Leased, MemoryStore, NewRecord, Purged, Queue, RecordId,
+    Retention, Settled, Settlement, Store, StoreError,
     forward::forward,
     inspect::{Counts, Deleted, Inspect, Listing, Page, Record, Requeued},
 };
@@ -30,6 +30,11 @@ impl AnyInbox {
     pub fn new(inbox: impl Inbox) -> Self {
         Self(Arc::new(inbox))
     }
+
+    /// Inserts a record here and now, if that waits for nothing: no future has to be kept.
+    pub(crate) fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>> {
+        self.0.insert_now(record)
+    }
 }
 
 impl AnyStore {
@@ -50,6 +55,7 @@ impl AnyInspect {
 trait DynInbox: Send + Sync + 'static {
     fn durability(&self) -> Durability;
     fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>>;
+    fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>>;
     fn commits_at_once(&self) -> usize;
     fn manual_clock(&self) -> Option<&ManualClock>;
 }
@@ -79,6 +85,10 @@ impl<S: Inbox> DynInbox for S {
     }
     fn insert<'a>(&'a self, records: &'a [NewRecord]) -> Answer<'a, Vec<Inserted>> {
         Box::pin(Inbox::insert(self, records))
+    }
+    fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>> {
+        let memory = (self as &dyn Any).downcast_ref::<MemoryStore>()?;
+        Some(memory.insert_one(record))
     }
     fn commits_at_once(&self) -> usize {
         Inbox::commits_at_once(self)

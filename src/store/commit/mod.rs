@@ -28,7 +28,11 @@ use self::{
     seat::Seat,
 };
 use super::{AnyInbox, Durability, Inbox, Inserted, NewRecord, StoreError};
-use crate::{clock::Clock, count, panic::catch_future};
+use crate::{
+    clock::{Clock, Stopwatch},
+    count,
+    panic::catch_future,
+};
 
 /// Puts records into an inbox, many at once where that is cheaper. Clones share batches.
 #[derive(Clone)]
@@ -104,6 +108,9 @@ impl Committer {
         patience: impl FnOnce() -> Duration,
     ) -> Result<Inserted, StoreError> {
         let Shared { clock, .. } = &*self.0;
+        if let Some(answer) = self.0.insert_now(&record) {
+            return answer;
+        }
         if self.0.volatile {
             let alone = slice::from_ref(&record);
             let outcome = clock.timeout_of(patience, self.0.call(alone)).await;
@@ -159,6 +166,14 @@ impl Shared {
         }
     }
 
+    /// The call of a store of ours that waits for nothing, and where nothing of a user's runs.
+    fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>> {
+        let begun = self.clock.stopwatch();
+        let answer = self.inbox.insert_now(record)?;
+        self.count(1, answer.is_ok(), &begun);
+        Some(answer)
+    }
+
     /// One call of the store, which is somebody else's code: what it answers, or how it is broken.
     async fn call(
         &self,
@@ -170,17 +185,13 @@ impl Shared {
             Ok(outcome) => Ok(outcome),
             Err(panicked) => Err(StoreError::unavailable(panicked)),
         };
-        let outcome = match answer {
-            Ok(Ok(_)) => "written",
-            _ => "failed",
-        };
-        count::commit(
-            &self.name,
-            records.len(),
-            outcome,
-            self.clock.elapsed(&begun),
-        );
+        self.count(records.len(), matches!(answer, Ok(Ok(_))), &begun);
         answer
+    }
+
+    fn count(&self, records: usize, is_written: bool, begun: &Stopwatch) {
+        let outcome = if is_written { "written" } else { "failed" };
+        count::commit(&self.name, records, outcome, || self.clock.elapsed(begun));
     }
 }
 

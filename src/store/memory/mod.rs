@@ -153,7 +153,7 @@ impl MemoryStore {
         }
     }
 
-    fn insert_one(&self, record: &NewRecord) -> Result<Inserted, StoreError> {
+    pub(super) fn insert_one(&self, record: &NewRecord) -> Result<Inserted, StoreError> {
         let hash = self.shared.hashes.key(&record.queue, &record.key);
         // Copied, because a body may be a slice of a server's big read buffer, which would stay.
         let mut meta = Bytes::from([&*record.key, &*record.body, &*record.meta].concat());
