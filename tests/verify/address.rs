@@ -73,6 +73,9 @@ fn ipv4_written_as_ipv6_is_ipv4_both_as_peer_and_as_network() {
     assert!(lets_in(&["::ffff:203.0.113.7"], "203.0.113.7"));
     assert!(lets_in(&["203.0.113.7"], "::ffff:203.0.113.7"));
     assert!(lets_in(&["::ffff:0:0/96"], "203.0.113.7"));
+    // Wider than all of IPv4: a network of IPv6, in which no peer is whose address is compared as IPv4.
+    assert!(!lets_in(&["::ffff:0:0/95"], "203.0.113.7"));
+    assert!(lets_in(&["::ffff:0:0/95"], "::fffe:0:7"));
 }
 
 #[test]

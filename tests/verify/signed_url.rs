@@ -173,6 +173,10 @@ fn none_is_good_for_longer_than_the_horizon() {
     let proof = proof.with_longest(60 * DAY);
     assert_eq!(proof.horizon(), Some(60 * DAY));
     assert!(proof.mint_for("a", 60 * DAY).is_ok());
+    let check = |proof: SignedUrl| proof.check(&Setup::leaf(ENDPOINT));
+    assert!(check(proof.clone().with_expiry(60 * DAY)).is_ok());
+    let error = check(proof.clone().with_expiry(60 * DAY + SECOND)).unwrap_err();
+    assert_eq!(error.setting(), "SignedUrl::with_expiry");
     // Further than time goes.
     let proof = proof.with_longest(Duration::MAX);
     let error = proof.mint_for("a", Duration::MAX).unwrap_err();
