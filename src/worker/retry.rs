@@ -235,6 +235,10 @@ mod tests {
         assert_eq!(spins.validate().unwrap_err().setting(), "retry");
         let crossed = RetryPolicy::default().with_max_delay(Duration::from_millis(1));
         assert_eq!(crossed.validate().unwrap_err().setting(), "retry");
-        assert_eq!(RetryPolicy::default().validate(), Ok(()));
+        let same = RetryPolicy::default().first_delay;
+        let constant = RetryPolicy::default().with_max_delay(same);
+        for good in [RetryPolicy::default(), constant] {
+            assert_eq!(good.validate(), Ok(()));
+        }
     }
 }

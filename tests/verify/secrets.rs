@@ -171,6 +171,17 @@ fn a_file_is_read_again_when_it_has_changed() {
 }
 
 #[test]
+fn a_file_of_64_kib_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets");
+    let secret = format!("new {NEW}\n");
+    let comment = "#".repeat(64 * 1024 - secret.len());
+    fs::write(&path, secret + &comment).unwrap();
+    let secrets = Secrets::from_file(&path).unwrap();
+    assert_eq!(asked(&secrets, NEW, at(0)), labels(&["new"]));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_leaves_the_old_secrets_and_names_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secrets");
