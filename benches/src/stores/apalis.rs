@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use apalis::prelude::{BoxDynError, Data, ParallelizeExt, TaskSink, WorkerBuilder};
@@ -41,7 +41,9 @@ async fn sqlite(path: &Path) -> Result<SqlitePool, BoxError> {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        // Its connections wait for one another, and not only for the five seconds that are sqlx's default.
+        .busy_timeout(Duration::from_secs(60));
     let pool = SqlitePoolOptions::new().connect_with(options).await?;
     SqliteStorage::<()>::setup(&pool).await?;
     Ok(pool)
