@@ -194,6 +194,11 @@ mod tests {
     }
 
     #[test]
+    fn up_to_64_bytes_nothing_is_hashed() {
+        assert_eq!(Form::of(&[7; 64]).0[..8], [0x0707_0707_0707_0707; 8]);
+    }
+
+    #[test]
     fn the_hash_of_a_long_secret_is_no_guess_of_it() {
         let long = [7; 65];
         let hash = Sha256::digest(long);

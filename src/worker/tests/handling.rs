@@ -5,6 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::worker::{GiveUp, Handler, RetryAfter, RetryPolicy};
 
+#[test]
+fn a_handler_is_printed_by_its_name() {
+    assert_eq!(format!("{:?}", by_hand().0), "AnyHandler");
+}
+
 #[tokio::test]
 async fn an_event_is_handled_once_and_done() {
     let bench = Bench::new();

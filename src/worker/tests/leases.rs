@@ -98,6 +98,25 @@ async fn an_extension_that_fails_or_finds_the_row_busy_is_tried_again_before_the
 }
 
 #[tokio::test]
+async fn a_short_lease_is_extended_before_it_expires_though_that_failed_many_times() {
+    let mut bench = Bench::new();
+    bench.settings.lease_ttl = SECOND * 12;
+    bench.insert("word").await;
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    let (delivery, end) = told.recv().await.unwrap();
+    bench.store.on_extend.set(Mode::Unavailable);
+    bench.turn(SECOND * 21 / 2, SECOND / 10).await;
+    bench.store.on_extend.mend();
+    bench.turn(SECOND * 5 / 2, SECOND / 10).await;
+    assert!(!delivery.is_lease_lost());
+    let leased_by = bench.store.inner.lease(&bench.queue, 1, SECOND).await;
+    assert_eq!(leased_by.unwrap().len(), 0, "the lease still holds");
+    end.send(Ok(())).unwrap();
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
 async fn a_lost_lease_is_told_to_the_handler_and_its_result_changes_nothing() {
     let traces = Traces::collect();
     let bench = Bench::new();

@@ -22,6 +22,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use self::probe::Probe;
 use super::{AnyHandler, Delivery, HandlerError, Worker, WorkerSettings};
@@ -278,6 +279,7 @@ impl Traces {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&text);
         let subscriber = tracing_subscriber::fmt()
+            .with_span_events(FmtSpan::CLOSE)
             .with_ansi(false)
             .with_writer(move || Writer(Arc::clone(&writer)))
             .finish();
@@ -291,6 +293,7 @@ impl Traces {
         String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
     }
 
+    /// Of spans, too, whose line tells how they ended.
     fn count(&self, what: &str) -> usize {
         self.text().matches(what).count()
     }
