@@ -333,3 +333,8 @@ fn a_layer_whose_path_lacks_the_segment_that_its_proof_reads_is_refused() {
     assert_says(error, "layer", "ends in `/{token}`");
     assert!(service.layer("/callback/{token}").is_ok());
 }
+
+#[test]
+fn an_event_names_no_subject_unless_its_type_does() {
+    assert_eq!(Spaced.subject(), None);
+}

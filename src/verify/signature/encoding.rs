@@ -29,7 +29,7 @@ impl Encoding {
                     return None;
                 }
                 for (byte, pair) in tag.iter_mut().zip(text.chunks_exact(2)) {
-                    *byte = digit(pair[0], ten)? << 4 | digit(pair[1], ten)?;
+                    *byte = 16 * digit(pair[0], ten)? + digit(pair[1], ten)?;
                 }
             }
             Self::Base64 => {

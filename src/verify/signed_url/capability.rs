@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_one_fits() {
+    fn the_longest_one_fits_and_there_is_no_more_room() {
         let (key_id, correlation) = ("k".repeat(MAX_KEY_ID), "c".repeat(MAX_CORRELATION));
         let capability = Capability {
             key_id: &key_id,
@@ -132,6 +132,7 @@ mod tests {
             correlation: &correlation,
         };
         let text = capability.seal("e", KEY);
+        assert_eq!(text.len(), MAX_TEXT);
         assert_eq!(open(text.as_bytes()).unwrap().claim(), Some(capability));
     }
 

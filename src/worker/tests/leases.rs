@@ -4,7 +4,7 @@ use super::{probe::Mode, *};
 use crate::store::Settlement;
 
 /// Leases the record as another worker would, once its lease has expired.
-async fn steal(bench: &Bench) {
+pub(super) async fn steal(bench: &Bench) {
     bench.hands.advance(MINUTE + SECOND);
     let stolen = bench
         .store

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{probe::Mode, *};
+use super::{leases::steal, probe::Mode, *};
 
 /// Counts how many live.
 struct Lives(Arc<AtomicUsize>);
@@ -89,6 +89,66 @@ async fn what_is_unfinished_after_the_grace_is_aborted_and_released_with_its_att
         .await
         .unwrap();
     assert_eq!((again[0].attempt, again[0].expiries), (1, 0));
+}
+
+#[tokio::test]
+async fn a_shutdown_tells_how_many_handlers_it_waits_for_and_how_many_it_aborts() {
+    let traces = Traces::collect();
+    let bench = Bench::new();
+    bench.insert("one").await;
+    bench.insert("two").await;
+    let (handler, alive) = endless();
+    let running = bench.run(handler);
+    bench.until(|| alive.load(Ordering::Relaxed) == 2).await;
+    running.stop(&bench).await;
+    assert_eq!(traces.count("unfinished=2"), 2, "{}", traces.text());
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_when_it_is_aborted_has_failed() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let bench = Bench::new();
+    bench.insert("word").await;
+    let started = Seen::new();
+    let running = bench.handle({
+        let started = started.clone();
+        move |_| {
+            started.push(());
+            let panics = Panics;
+            async move {
+                std::future::pending::<()>().await;
+                drop(panics);
+                Ok(())
+            }
+        }
+    });
+    bench.until(|| started.len() == 1).await;
+    running.stop(&bench).await;
+    let [Action::RetryIn { error, .. }] = &bench.actions()[..] else {
+        panic!("{:?}", bench.actions());
+    };
+    assert_eq!(error, "the handler panicked when it was dropped");
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_handler_whose_lease_was_lost() {
+    let bench = Bench::new();
+    bench.insert("word").await;
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    let (delivery, end) = told.recv().await.unwrap();
+    steal(&bench).await;
+    bench.until(|| delivery.is_lease_lost()).await;
+    running.stop.send(()).unwrap();
+    bench.turn(SECOND * 20, SECOND).await;
+    assert!(!running.task.is_finished());
+    end.send(Ok(())).unwrap();
+    running.task.await.unwrap();
 }
 
 #[tokio::test]
