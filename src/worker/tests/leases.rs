@@ -117,6 +117,20 @@ async fn a_short_lease_is_extended_before_it_expires_though_that_failed_many_tim
 }
 
 #[tokio::test]
+async fn after_a_batch_that_was_not_full_there_must_be_a_reason_to_lease_again() {
+    let bench = Bench::new();
+    // Which is one reason.
+    bench.insert("word").await;
+    let running = bench.handle(|_| async { Ok(()) });
+    bench.until_state("word", State::Done).await;
+    calm().await;
+    let came = |lease: &(usize, usize)| lease.1;
+    let leases: Vec<_> = bench.store.saw().leases.iter().map(came).collect();
+    assert_eq!(leases, [1, 0]);
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
 async fn a_lost_lease_is_told_to_the_handler_and_its_result_changes_nothing() {
     let traces = Traces::collect();
     let bench = Bench::new();

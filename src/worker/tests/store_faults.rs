@@ -108,9 +108,6 @@ async fn one_settlement_that_the_store_rejects_does_not_keep_its_neighbours() {
 async fn while_nothing_can_be_settled_no_more_than_a_few_leases_per_handler_are_held() {
     let mut bench = Bench::new();
     bench.settings.concurrency = 2;
-    for n in 0..100 {
-        bench.insert(&n.to_string()).await;
-    }
     bench.store.on_settle.set(Mode::Unavailable);
     let seen = Seen::new();
     let running = bench.handle({
@@ -120,6 +117,12 @@ async fn while_nothing_can_be_settled_no_more_than_a_few_leases_per_handler_are_
             async { Ok(()) }
         }
     });
+    // One alone, so that in the end there is room for one, and not for two.
+    bench.insert("0").await;
+    bench.until(|| seen.len() == 1).await;
+    for n in 1..100 {
+        bench.insert(&n.to_string()).await;
+    }
     bench.turn(MINUTE * 10, SECOND).await;
     assert_eq!(seen.len(), 8);
     bench.store.on_settle.mend();
