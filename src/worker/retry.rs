@@ -230,6 +230,12 @@ mod tests {
     }
 
     #[test]
+    fn jitter_is_never_the_same_for_long() {
+        let first = random();
+        assert!((0..4).any(|_| random() != first));
+    }
+
+    #[test]
     fn a_policy_that_would_spin_is_refused() {
         let spins = RetryPolicy::default().with_first_delay(Duration::ZERO);
         assert_eq!(spins.validate().unwrap_err().setting(), "retry");

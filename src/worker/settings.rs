@@ -126,4 +126,25 @@ mod tests {
         }
         assert_eq!(WorkerSettings::default().validate(), Ok(()));
     }
+
+    #[test]
+    fn what_is_just_within_the_limits_is_good() {
+        let year = Duration::from_secs(31_536_000);
+        let mut least = WorkerSettings {
+            concurrency: 1,
+            lease_ttl: Duration::from_millis(100),
+            idle_poll: Duration::from_millis(1),
+            suspect_limit: 1,
+            ..WorkerSettings::default()
+        };
+        assert_eq!(least.validate(), Ok(()));
+        least.concurrency = 1_000_000;
+        least.shutdown_grace = year;
+        assert_eq!(least.validate(), Ok(()));
+        least.concurrency += 1;
+        assert_eq!(least.validate().unwrap_err().setting(), "concurrency");
+        least.concurrency = 1;
+        least.shutdown_grace += Duration::from_nanos(1);
+        assert_eq!(least.validate().unwrap_err().setting(), "shutdown_grace");
+    }
 }

@@ -53,7 +53,10 @@ pub(super) struct Saw {
 
 /// What a method does instead of its work.
 #[derive(Default)]
-pub(super) struct Fault(Mutex<Option<Mode>>);
+pub(super) struct Fault {
+    mode: Mutex<Option<Mode>>,
+    calls: AtomicUsize,
+}
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Mode {
@@ -65,26 +68,34 @@ pub(super) enum Mode {
     Ambiguous,
     /// Answers `Busy` for each.
     Busy,
+    /// Does the work, and forgets the last answer.
+    Short,
     /// Rejects a settlement that is done with this error text.
     RejectsOne(&'static str),
 }
 
 impl Fault {
     pub(super) fn set(&self, mode: Mode) {
-        *self.0.lock().unwrap() = Some(mode);
+        *self.mode.lock().unwrap() = Some(mode);
     }
 
     pub(super) fn mend(&self) {
-        *self.0.lock().unwrap() = None;
+        *self.mode.lock().unwrap() = None;
     }
 
     fn mode(&self) -> Option<Mode> {
-        *self.0.lock().unwrap()
+        *self.mode.lock().unwrap()
+    }
+
+    /// How often the method was called.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
     }
 
     async fn strike(&self) -> Result<(), StoreError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         match self.mode() {
-            None | Some(Mode::Ambiguous | Mode::Busy | Mode::RejectsOne(_)) => Ok(()),
+            None | Some(Mode::Ambiguous | Mode::Busy | Mode::Short | Mode::RejectsOne(_)) => Ok(()),
             Some(Mode::Unavailable) => Err(StoreError::unavailable("gone fishing")),
             Some(Mode::Rejected) => Err(StoreError::rejected("never ever")),
             Some(Mode::Panics) => panic!("store"),
@@ -213,8 +224,11 @@ impl Store for Probe {
             calls.push(settlements.to_vec());
         }
         self.steps().await;
-        let answers = self.inner.settle(settlements).await?;
+        let mut answers = self.inner.settle(settlements).await?;
         self.steps().await;
+        if fault.mode() == Some(Mode::Short) {
+            answers.pop();
+        }
         if fault.mode() == Some(Mode::Ambiguous) {
             return Err(StoreError::unavailable("lost the answer"));
         }

@@ -170,6 +170,7 @@ async fn leases_are_extended_during_the_grace() {
 
 #[tokio::test]
 async fn what_a_lease_in_flight_brings_is_released_at_a_shutdown() {
+    let traces = Traces::collect();
     let bench = Bench::new();
     bench.store.slow_lease();
     bench.insert("word").await;
@@ -177,9 +178,12 @@ async fn what_a_lease_in_flight_brings_is_released_at_a_shutdown() {
     bench.until(|| !bench.store.saw().leases.is_empty()).await;
     running.stop.send(()).unwrap();
     calm().await;
+    // Longer than the grace, which nobody needs.
+    bench.turn(SECOND * 45, SECOND).await;
     assert!(!running.task.is_finished());
     bench.store.let_lease();
     running.task.await.unwrap();
+    assert_eq!(traces.count("unfinished"), 0, "{}", traces.text());
     let after = Duration::ZERO;
     assert_eq!(bench.actions(), [Action::Release { after }]);
     assert!(bench.is("word", State::Pending).await);

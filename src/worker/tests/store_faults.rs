@@ -48,7 +48,14 @@ async fn a_lease_call_that_hangs_is_given_up_after_the_ttl_while_the_rest_goes_o
 
 #[tokio::test]
 async fn what_the_store_fails_to_settle_is_settled_later() {
-    for mode in [Mode::Unavailable, Mode::Panics, Mode::Busy, Mode::Ambiguous] {
+    for (mode, told) in [
+        (Mode::Unavailable, 1),
+        (Mode::Panics, 1),
+        (Mode::Busy, 0),
+        (Mode::Ambiguous, 1),
+        (Mode::Short, 1),
+    ] {
+        let traces = Traces::collect();
         let bench = Bench::new();
         bench.insert("a").await;
         bench.insert("b").await;
@@ -62,12 +69,46 @@ async fn what_the_store_fails_to_settle_is_settled_later() {
             }
         });
         bench.turn(MINUTE * 3, SECOND).await;
+        assert_eq!(traces.count("could not be settled"), told);
         bench.store.on_settle.mend();
         bench.turn(SECOND * 20, SECOND).await;
         for key in ["a", "b"] {
             assert!(bench.is(key, State::Done).await);
         }
         assert_eq!(seen.all(), ["a", "b"], "handled once");
+        running.stop(&bench).await;
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_is_tried_again_ever_later_but_some_times_within_a_lease() {
+    // A lease of so long, and how many tries in a minute.
+    for (mode, ttl, tries) in [
+        (Mode::Unavailable, SECOND * 12, 30..70),
+        (Mode::Unavailable, MINUTE * 60, 8..25),
+        (Mode::Busy, SECOND * 6 / 5, 300..650),
+        (Mode::Busy, MINUTE, 60..140),
+    ] {
+        let mut bench = Bench::new();
+        bench.settings.lease_ttl = ttl;
+        bench.insert("word").await;
+        bench.store.on_settle.set(mode);
+        let running = bench.handle(|_| async { Ok(()) });
+        bench.turn(MINUTE, SECOND / 50).await;
+        let tried = bench.store.on_settle.calls();
+        assert!(tries.contains(&tried), "{tried} of {tries:?}");
+        // Once it went well, the next failure is tried again as soon as the first was.
+        bench.store.on_settle.mend();
+        bench
+            .turn_until(SECOND / 50, || bench.store.on_settle.calls() > tried)
+            .await;
+        bench.until_state("word", State::Done).await;
+        bench.store.on_settle.set(mode);
+        bench.insert("other").await;
+        let before = bench.store.on_settle.calls();
+        bench.turn(SECOND * 2 / 5, SECOND / 50).await;
+        assert!(bench.store.on_settle.calls() > before + 1);
+        bench.store.on_settle.mend();
         running.stop(&bench).await;
     }
 }
