@@ -1,9 +1,12 @@
 //! The trace of a submission reaches the handler of its event, whoever brings that.
 
 use tower_callback::{TraceContext, event::Source};
+use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
     bench::{Bench, MINUTE, SECOND, request, send, success},
+    capture::Capture,
     provider::{PENDING, SUCCESS},
 };
 
@@ -32,6 +35,7 @@ async fn by_a_callback() {
 
 #[tokio::test]
 async fn by_a_poll() {
+    let (capture, _guard) = Capture::start_with(Level::INFO, FmtSpan::CLOSE);
     let bench = Bench::new();
     let _running = bench.poll();
     bench.provider.show_all(PENDING);
@@ -41,6 +45,12 @@ async fn by_a_poll() {
     let handled = bench.until_handled(1).await;
     assert_eq!(handled[0].source, Source::Poll);
     assert_eq!(handled[0].trace, Some(context()));
+    // A look at a task is a span, too, and by another name than the handler's.
+    let spans = capture.lines(": close ");
+    for operation in ["poll", "handle"] {
+        let name = format!("otel.name=\"{operation} ");
+        assert!(spans.iter().any(|span| span.contains(&name)), "{spans:?}");
+    }
 }
 
 #[tokio::test]
