@@ -81,7 +81,17 @@ pub fn signatures(input: &[u8]) {
                 other.body = kie_body(&other.id);
             }
         }
-        3 if way != Way::Github => other.time = change.of(&message.time),
+        3 if way != Way::Github => {
+            other.time = change.of(&message.time);
+            // In the one header of Stripe, signatures by other keys may stand behind the time.
+            let behind = other.time.strip_prefix(&message.time[..]);
+            let is_time = |element: &[u8]| element.starts_with(b"t=");
+            if let (Way::Stripe, Some([b',', more @ ..])) = (way, behind)
+                && !more.split(|byte| *byte == b',').any(is_time)
+            {
+                return;
+            }
+        }
         4 => {
             other.key = change.of(&message.key);
             other_tag = way.tag(&other);
