@@ -5,12 +5,16 @@
 //! cargo bench --manifest-path benches/Cargo.toml --bench parse
 //! ```
 
+#[path = "../src/borrowed.rs"]
+mod borrowed;
+
 use std::time::SystemTime;
 
 use divan::{Bencher, black_box};
 use http::HeaderMap;
-use serde::Deserialize;
 use tower_callback::{Callback, Event, MusicVideo};
+
+use self::borrowed::Envelope;
 
 const BODY: &[u8] = br#"{"code":200,"msg":"MP4 generated successfully.","data":{"task_id":"taskId_774b9aa0422f","video_url":"https://example.com/videos/video_847715e66259.mp4"}}"#;
 
@@ -23,22 +27,6 @@ fn music_video(bencher: Bencher<'_, '_>) {
     let headers = HeaderMap::new();
     let callback = Callback::new(BODY, SystemTime::UNIX_EPOCH, &headers);
     bencher.bench(|| MusicVideo::parse(black_box(&callback)));
-}
-
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only what it costs to read them counts")]
-struct Envelope<'a> {
-    code: i64,
-    msg: &'a str,
-    #[serde(borrow)]
-    data: Data<'a>,
-}
-
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only what it costs to read them counts")]
-struct Data<'a> {
-    task_id: &'a str,
-    video_url: Option<&'a str>,
 }
 
 #[divan::bench]

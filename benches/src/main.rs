@@ -5,6 +5,7 @@
 //! cargo run --release --manifest-path benches/Cargo.toml -- --help
 //! ```
 
+mod borrowed;
 mod by_hand;
 mod cores;
 mod databases;

@@ -64,14 +64,7 @@ pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
     let rounds = if options.quick { 1 } else { options.rounds };
     let mut samples = Vec::new();
     for round in 1..=rounds {
-        for traffic in [
-            Traffic::Unique,
-            Traffic::Same,
-            Traffic::BadToken,
-            Traffic::Repeats,
-            Traffic::Foreign,
-            Traffic::Many,
-        ] {
+        for traffic in Traffic::ALL {
             // It takes long, and its latencies say the same every time.
             if traffic == Traffic::Many && (options.quick || round > 1) {
                 continue;

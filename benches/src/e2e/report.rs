@@ -79,15 +79,7 @@ impl Report<'_> {
 
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
-        let all = [
-            Traffic::Unique,
-            Traffic::Same,
-            Traffic::BadToken,
-            Traffic::Repeats,
-            Traffic::Foreign,
-            Traffic::Many,
-        ];
-        for traffic in all {
+        for traffic in Traffic::ALL {
             let measured = |contestant: &&Contestant| !self.of(contestant.name, traffic).is_empty();
             let contestants: Vec<&Contestant> = self.contestants.iter().filter(measured).collect();
             if contestants.is_empty() {

@@ -15,6 +15,15 @@ pub(crate) enum Traffic {
 }
 
 impl Traffic {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Unique,
+        Self::Same,
+        Self::BadToken,
+        Self::Repeats,
+        Self::Foreign,
+        Self::Many,
+    ];
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Unique => "unique ids",

@@ -4,10 +4,9 @@
 use std::{hint::black_box, time::SystemTime};
 
 use http::HeaderMap;
-use serde::Deserialize;
 use tower_callback::{Callback, Event, MusicVideo};
 
-use crate::payload::body;
+use crate::{borrowed::Envelope, payload::body};
 
 const ID: &[u8] = b"847715e66259774b9aa0422f";
 
@@ -18,22 +17,6 @@ pub(super) fn music_video(times: u32) {
         let event = MusicVideo::parse(black_box(&callback));
         assert!(black_box(event).is_ok(), "it is a callback");
     }
-}
-
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only what it costs to read them counts")]
-struct Envelope<'a> {
-    code: i64,
-    msg: &'a str,
-    #[serde(borrow)]
-    data: Data<'a>,
-}
-
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only what it costs to read them counts")]
-struct Data<'a> {
-    task_id: &'a str,
-    video_url: Option<&'a str>,
 }
 
 pub(super) fn serde_json_borrowed(times: u32) {

@@ -53,40 +53,31 @@ fn job() -> Result<String, BoxError> {
     Ok(String::from_utf8(body(&random_id()))?)
 }
 
-pub(super) async fn push_to_postgres(url: &str) -> Result<Insert, BoxError> {
-    let storage = PostgresStorage::<String>::new(&postgres(url).await?);
-    Ok(push_postgres(storage))
+/// A macro, here and below, because the types of storages have nothing in common that could be written down.
+macro_rules! push {
+    ($storage:expr) => {{
+        let storage = $storage;
+        insert(move || {
+            let mut storage = storage.clone();
+            async move {
+                storage
+                    .push(job()?)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                Ok(())
+            }
+        })
+    }};
 }
 
-fn push_postgres(storage: PostgresStorage<String>) -> Insert {
-    insert(move || {
-        let mut storage = storage.clone();
-        async move {
-            storage
-                .push(job()?)
-                .await
-                .map_err(|error| error.to_string())?;
-            Ok(())
-        }
-    })
+pub(super) async fn push_to_postgres(url: &str) -> Result<Insert, BoxError> {
+    let pool = postgres(url).await?;
+    Ok(push!(PostgresStorage::<String>::new(&pool)))
 }
 
 pub(super) async fn push_to_sqlite(path: &Path) -> Result<Insert, BoxError> {
-    let storage = SqliteStorage::<String>::new(&sqlite(path).await?);
-    Ok(push_sqlite(storage))
-}
-
-fn push_sqlite(storage: SqliteStorage<String>) -> Insert {
-    insert(move || {
-        let mut storage = storage.clone();
-        async move {
-            storage
-                .push(job()?)
-                .await
-                .map_err(|error| error.to_string())?;
-            Ok(())
-        }
-    })
+    let pool = sqlite(path).await?;
+    Ok(push!(SqliteStorage::<String>::new(&pool)))
 }
 
 /// How a worker is set.
@@ -147,20 +138,21 @@ async fn until_done<E: std::fmt::Display>(
     }
 }
 
-/// A macro, because the types of storages have nothing in common that could be written down.
 macro_rules! handle {
-    ($storage:expr, $tuning:expr, $jobs:expr, $push:expr) => {{
+    ($storage:expr, $tuning:expr, $jobs:expr) => {{
+        let storage = $storage;
+        let push = push!(storage.clone());
         let left = Left::new($jobs);
         let worker = WorkerBuilder::new("worker")
-            .backend($storage)
+            .backend(storage)
             .data(left.clone());
         match $tuning {
             Tuning::AsItComes => {
-                until_done(worker.build(do_nothing).run(), &$push, &left, $jobs).await
+                until_done(worker.build(do_nothing).run(), &push, &left, $jobs).await
             }
             Tuning::Tuned => {
                 let worker = worker.parallelize(tokio::spawn).build(do_nothing);
-                until_done(worker.run(), &$push, &left, $jobs).await
+                until_done(worker.run(), &push, &left, $jobs).await
             }
         }
     }};
@@ -177,8 +169,7 @@ pub(super) async fn handle_in_postgres(
         config = config.batch_size(BATCH);
     }
     let storage = PostgresStorage::<String>::new(&pool).with_config(config);
-    let push = push_postgres(storage.clone());
-    handle!(storage, tuning, jobs, push)
+    handle!(storage, tuning, jobs)
 }
 
 pub(super) async fn handle_in_sqlite(
@@ -192,6 +183,5 @@ pub(super) async fn handle_in_sqlite(
         config = config.batch_size(BATCH);
     }
     let storage = SqliteStorage::<String>::new(&pool).with_config(config);
-    let push = push_sqlite(storage.clone());
-    handle!(storage, tuning, jobs, push)
+    handle!(storage, tuning, jobs)
 }
