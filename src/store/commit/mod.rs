@@ -108,10 +108,10 @@ impl Committer {
         patience: impl FnOnce() -> Duration,
     ) -> Result<Inserted, StoreError> {
         let Shared { clock, .. } = &*self.0;
-        if let Some(answer) = self.0.insert_now(&record) {
-            return answer;
-        }
         if self.0.volatile {
+            if let Some(answer) = self.0.insert_now(&record) {
+                return answer;
+            }
             let alone = slice::from_ref(&record);
             let outcome = clock.timeout_of(patience, self.0.call(alone)).await;
             let answers = outcome.ok_or_else(too_slow).flatten().flatten()?;
