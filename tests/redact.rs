@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/capture.rs"]
+#[path = "../src/testing/capture.rs"]
 mod capture;
 
 use http::{Request, Uri};
@@ -139,7 +139,7 @@ fn the_span_maker_fits_the_trace_layer_and_prints_no_secret() {
     use tower_http::trace::{DefaultOnRequest, TraceLayer};
     use tracing::Level;
 
-    let (capture, _guard) = capture::Capture::start(Level::TRACE);
+    let capture = capture::Capture::start(Level::TRACE);
     let redaction = Redaction::new().below("/callback");
     let mut app = ServiceBuilder::new()
         .layer(

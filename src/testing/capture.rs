@@ -1,11 +1,14 @@
-//! What is traced while a test runs.
+//! For tests: what is traced while one runs. The integration tests include this file as well.
 
 use std::{
     io,
     sync::{Arc, LazyLock, Mutex},
 };
 
-use tracing::{Dispatch, Level, dispatcher::DefaultGuard};
+use tracing::{
+    Dispatch, Level,
+    dispatcher::{DefaultGuard, set_default},
+};
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
 /// A subscriber that stays, and says nothing.
@@ -15,35 +18,53 @@ use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 /// that has one.
 static STAYS: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
-/// Everything that is traced on the thread that started it: the tests' runtimes have one thread.
-#[derive(Clone, Default)]
-pub(crate) struct Capture(Arc<Mutex<Vec<u8>>>);
+/// What was traced.
+pub(crate) struct Capture {
+    text: Text,
+    _default: Option<DefaultGuard>,
+}
 
 #[allow(dead_code, reason = "each test file uses its own part")]
 impl Capture {
-    /// Captures events.
-    pub(crate) fn start(level: Level) -> (Self, DefaultGuard) {
+    /// Captures the events of this thread as long as it lives: most tests' runtimes have one thread.
+    pub(crate) fn start(level: Level) -> Self {
         Self::start_with(level, FmtSpan::NONE)
     }
 
     /// Captures these ends and beginnings of spans, too.
-    pub(crate) fn start_with(level: Level, spans: FmtSpan) -> (Self, DefaultGuard) {
+    pub(crate) fn start_with(level: Level, spans: FmtSpan) -> Self {
+        let (mut capture, dispatch) = Self::with_dispatch(level, spans);
+        capture._default = Some(set_default(&dispatch));
+        capture
+    }
+
+    /// Captures what is done under this dispatch, on whatever threads.
+    pub(crate) fn with_dispatch(level: Level, spans: FmtSpan) -> (Self, Dispatch) {
         LazyLock::force(&STAYS);
-        let capture = Self::default();
+        let text = Text::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_span_events(spans)
             .with_ansi(false)
-            .with_writer(capture.clone())
+            .with_writer(text.clone())
             .finish();
-        (capture, tracing::subscriber::set_default(subscriber))
+        let capture = Self {
+            text,
+            _default: None,
+        };
+        (capture, Dispatch::new(subscriber))
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+        String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned()
     }
 
-    /// Those of ours.
+    /// How often the text says so.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.text().matches(what).count()
+    }
+
+    /// Those of ours that have this in them.
     pub(crate) fn lines(&self, needle: &str) -> Vec<String> {
         let text = self.text();
         let ours = text.lines().filter(|line| line.contains("tower_callback"));
@@ -52,7 +73,10 @@ impl Capture {
     }
 }
 
-impl io::Write for Capture {
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Text {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -62,7 +86,7 @@ impl io::Write for Capture {
     }
 }
 
-impl<'a> MakeWriter<'a> for Capture {
+impl<'a> MakeWriter<'a> for Text {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "testing")]
 mod callback;
+#[cfg(test)]
+pub(crate) mod capture;
 pub mod conformance;
 #[cfg(test)]
 pub(crate) mod dropped;

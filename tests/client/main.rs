@@ -4,7 +4,7 @@
 
 mod answers;
 mod build;
-#[path = "../support/capture.rs"]
+#[path = "../../src/testing/capture.rs"]
 mod capture;
 mod hostile;
 mod limit;

@@ -35,7 +35,7 @@ fn shown(error: &ClientError) -> String {
 
 #[tokio::test]
 async fn neither_key_nor_callback_url_is_in_any_error_trace_or_debug() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let echo = format!("the key {KEY} cannot call {CALLBACK}");
     let mut text = String::new();
     let answer = Arc::new(Mutex::new((0, String::new())));

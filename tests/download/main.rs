@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+#[path = "../../src/testing/capture.rs"]
+mod capture;
 mod child;
 #[path = "../support/ci.rs"]
 mod ci;
@@ -37,9 +39,6 @@ fn main() -> ExitCode {
     if let Some(task) = child::Task::given() {
         return child::run(&task);
     }
-    // A place that traces, and is reached before a test begins to listen, would stay silent in it.
-    let listening = tracing::subscriber::set_global_default(tracing_subscriber::registry());
-    listening.expect("nobody else listens");
     libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
 }
 

@@ -1,38 +1,19 @@
 //! URLs hold signatures.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tower_callback::{RetryPolicy, download::Downloader};
-use tracing::instrument::WithSubscriber as _;
+use tracing::{Level, instrument::WithSubscriber as _};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
+    capture::Capture,
     server::{SIGNATURE, Server, answer, honest, redirect, video},
     support::{error_text, relaxed},
 };
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 pub(crate) async fn a_signature_is_in_no_trace_error_or_debug() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let (capture, dispatch) = Capture::with_dispatch(Level::TRACE, FmtSpan::NONE);
     let mut texts = String::new();
     async {
         let file = video(100_000, 1);
@@ -71,9 +52,9 @@ pub(crate) async fn a_signature_is_in_no_trace_error_or_debug() {
             }
         }
     }
-    .with_subscriber(subscriber)
+    .with_subscriber(dispatch)
     .await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = capture.text();
     assert!(log.contains("a download was interrupted"), "{log}");
     assert!(texts.contains("DownloadError"));
     for (place, text) in [("trace", &log), ("text", &texts)] {

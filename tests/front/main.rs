@@ -7,7 +7,7 @@ mod support;
 
 mod body;
 mod budget;
-#[path = "../support/capture.rs"]
+#[path = "../../src/testing/capture.rs"]
 mod capture;
 #[allow(dead_code, reason = "this file uses its own part of it")]
 #[path = "../../src/testing/dropped.rs"]

@@ -13,7 +13,7 @@ use tower_callback::{
         inspect::{self, Listing},
     },
 };
-use tracing::{Instrument, Level, dispatcher::DefaultGuard};
+use tracing::{Instrument, Level};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
@@ -26,7 +26,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OWN: &str = "00-11111111111111111111111111111111-2222222222222222-00";
 
 /// Captures the ends of spans.
-fn spans(level: Level) -> (Capture, DefaultGuard) {
+fn spans(level: Level) -> Capture {
     Capture::start_with(level, FmtSpan::CLOSE)
 }
 
@@ -96,7 +96,7 @@ async fn handle(worker: Worker, given: &mut mpsc::UnboundedReceiver<Given>) -> G
 
 #[tokio::test]
 async fn a_request_is_a_span_with_opentelemetrys_names_and_without_its_url() {
-    let (spans, _guard) = spans(Level::INFO);
+    let spans = spans(Level::INFO);
     let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
     let mut traced = request(&url(), SUCCESS);
     traced
@@ -123,7 +123,7 @@ async fn a_request_is_a_span_with_opentelemetrys_names_and_without_its_url() {
 
 #[tokio::test]
 async fn at_a_layer_the_span_is_named_by_the_route_and_never_by_the_path() {
-    let (spans, _guard) = spans(Level::INFO);
+    let spans = spans(Level::INFO);
     let service = Callbacks::<MusicVideo>::new(NAME, Token::segment(SECRET))
         .store(MemoryStore::new())
         .build_front()
@@ -149,7 +149,7 @@ async fn at_a_layer_the_span_is_named_by_the_route_and_never_by_the_path() {
 
 #[tokio::test]
 async fn within_somebody_elses_span_a_request_is_an_internal_one() {
-    let (spans, _guard) = spans(Level::INFO);
+    let spans = spans(Level::INFO);
     let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
     let outer = tracing::info_span!("outer");
     let sent = send(&service, request(&url(), SUCCESS)).instrument(outer);
@@ -160,7 +160,7 @@ async fn within_somebody_elses_span_a_request_is_an_internal_one() {
 #[tokio::test]
 async fn a_stranger_is_a_span_for_those_who_debug_and_nobody_else() {
     for (level, count) in [(Level::INFO, 0), (Level::DEBUG, 2)] {
-        let (spans, _guard) = spans(level);
+        let spans = spans(level);
         let (service, _worker, _) = endpoint(&MemoryStore::new(), false);
         let mut stranger = request("/callback?token=wrong", SUCCESS);
         stranger
@@ -190,7 +190,7 @@ async fn a_stranger_is_a_span_for_those_who_debug_and_nobody_else() {
 
 #[tokio::test]
 async fn a_request_that_could_not_be_taken_is_a_span_in_error() {
-    let (spans, _guard) = spans(Level::INFO);
+    let spans = spans(Level::INFO);
     let service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
         .accept(async |_| Err("not today")?)
         .unwrap();
@@ -205,7 +205,7 @@ async fn a_request_that_could_not_be_taken_is_a_span_in_error() {
 
 #[tokio::test]
 async fn a_delivery_is_a_span_with_the_names_of_a_consumer_and_the_trace_of_its_request() {
-    let (spans, _guard) = spans(Level::INFO);
+    let spans = spans(Level::INFO);
     for fails in [false, true] {
         let (service, worker, mut given) = endpoint(&MemoryStore::new(), fails);
         let mut traced = request(&url(), SUCCESS);

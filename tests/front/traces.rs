@@ -20,7 +20,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_missing_proof_is_traced_at_debug_and_a_wrong_one_is_a_warning() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig().await;
     post(rig.server.addr, PATH, SUCCESS).await;
     post(rig.server.addr, &format!("{PATH}?token=wrong"), SUCCESS).await;
@@ -44,7 +44,7 @@ async fn a_missing_proof_is_traced_at_debug_and_a_wrong_one_is_a_warning() {
 
 #[tokio::test]
 async fn a_flood_of_wrong_tokens_is_a_handful_of_warnings() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig().await;
     let start = std::time::Instant::now();
     for _ in 0..200 {
@@ -63,7 +63,7 @@ async fn a_flood_of_wrong_tokens_is_a_handful_of_warnings() {
 #[tokio::test]
 async fn a_near_miss_on_the_path_is_a_warning() {
     use tower::Layer;
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig().await;
     let app = rig
         .service
@@ -79,7 +79,7 @@ async fn a_near_miss_on_the_path_is_a_warning() {
 
 #[tokio::test]
 async fn a_volatile_store_is_a_warning_when_an_endpoint_is_built_on_it() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let _rig = rig().await;
     assert_eq!(capture.lines("volatile").len(), 1);
 }
@@ -87,7 +87,7 @@ async fn a_volatile_store_is_a_warning_when_an_endpoint_is_built_on_it() {
 #[tokio::test]
 async fn what_can_be_guessed_is_a_warning_when_an_endpoint_is_built_with_it() {
     let build = |proof: Box<dyn Verify>| {
-        let (capture, _guard) = Capture::start(Level::TRACE);
+        let capture = Capture::start(Level::TRACE);
         Callbacks::<MusicVideo>::new("music-video", proof)
             .store(MemoryStore::new())
             .build_front()
@@ -108,7 +108,7 @@ async fn what_can_be_guessed_is_a_warning_when_an_endpoint_is_built_with_it() {
 
 #[tokio::test]
 async fn a_repeat_with_other_bytes_is_traced() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig().await;
     rig.send(SUCCESS).await;
     rig.send(SUCCESS).await;
@@ -119,7 +119,7 @@ async fn a_repeat_with_other_bytes_is_traced() {
 
 /// What is traced as an error or a warning when one callback comes, without what building traced.
 async fn trouble(service: CallbackService, body: &str) -> Vec<String> {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let request = http::Request::post(url()).body(body.to_owned()).unwrap();
     service.oneshot(request).await.unwrap();
     let is_trouble = |line: &String| line.contains("ERROR") || line.contains("WARN");
@@ -216,7 +216,7 @@ async fn why_a_callback_could_not_be_read_is_traced_in_short() {
 #[tokio::test]
 async fn neither_secrets_nor_bodies_are_traced_or_echoed() {
     const CANARY: &str = "canary-5f3c";
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig().await;
     let good = CANARY_BODY.replace("CANARY", CANARY);
     let headers = [
@@ -252,7 +252,7 @@ const CANARY_BODY: &str =
 
 #[tokio::test]
 async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let rig = rig_of::<MusicVideo>(verify_fn(|_| panic!("at the head")), |b| b).await;
     for _ in 0..50 {
         assert_eq!(rig.send(SUCCESS).await, 503);
@@ -267,7 +267,7 @@ async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
 
 #[tokio::test]
 async fn the_label_of_the_secret_that_matched_is_traced() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let proof = Token::query("token", [("2026-11", SECRET)]);
     let rig = crate::rig_of::<MusicVideo>(proof, |builder| builder).await;
     rig.send(SUCCESS).await;
@@ -282,7 +282,7 @@ async fn the_label_of_the_secret_that_matched_is_traced() {
 
 #[tokio::test]
 async fn a_retiring_secret_still_in_use_is_a_warning_with_its_label_and_not_for_each_request() {
-    let (capture, _guard) = Capture::start(Level::TRACE);
+    let capture = Capture::start(Level::TRACE);
     let end = SystemTime::now() + Duration::from_secs(3600);
     let proof = Token::query(
         "token",

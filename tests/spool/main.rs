@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod answers;
-#[path = "../support/capture.rs"]
+#[path = "../../src/testing/capture.rs"]
 mod capture;
 mod engine;
 mod file;

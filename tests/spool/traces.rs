@@ -19,7 +19,7 @@ trials! {
 
 async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
     let mut rig = Rig::new().await;
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let _forwarding = rig.forward();
     for _ in 0..2 {
         rig.engine.store.fail(Fault::Unavailable);
@@ -29,7 +29,7 @@ async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
             rig.put(&record).await;
         }
         rig.engine.store.heal();
-        until(async || capture.lines("").len() % 2 == 0).await;
+        until(async || capture.lines("").len().is_multiple_of(2)).await;
     }
     let lines = capture.lines("");
     assert_eq!(lines.len(), 4, "{lines:#?}");
@@ -45,7 +45,7 @@ async fn an_outage_is_one_warning_and_its_end_one_line_with_the_count() {
 /// Without a forwarder every one of them tries the store.
 async fn inserts_that_fail_one_after_the_other_are_one_warning_too() {
     let rig = Rig::new().await;
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     rig.engine.store.fail(Fault::Unavailable);
     for n in 0..5 {
         rig.put(&event(format!("task {n}"))).await;
@@ -58,7 +58,7 @@ async fn a_start_with_records_from_before_is_told() {
     let rig = Rig::new().await;
     rig.engine.store.fail(Fault::Unavailable);
     rig.put(&event("a")).await;
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let mut rig = rig.restarted().await;
     let forwarder = rig.take_forwarder();
     rig.engine.store.fail(Fault::Unavailable);
@@ -81,7 +81,7 @@ async fn a_rejected_record_is_a_warning_with_its_reason() {
     rig.engine.store.fail(Fault::Unavailable);
     let record = event("bad");
     rig.put(&record).await;
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     rig.engine.bears("bad", Bears::Never);
     rig.engine.store.heal();
     let _forwarding = rig.forward();
@@ -99,7 +99,7 @@ async fn a_rejected_record_is_a_warning_with_its_reason() {
 
 async fn a_forwarder_that_is_dropped_unrun_warns() {
     let mut rig = Rig::new().await;
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     drop(rig.take_forwarder());
     assert!(capture.lines("")[0].contains("dropped without being run"));
     let mut rig = Rig::new().await;

@@ -6,7 +6,7 @@
 mod answers;
 mod body;
 mod canary;
-#[path = "../support/capture.rs"]
+#[path = "../../src/testing/capture.rs"]
 mod capture;
 mod debug;
 mod flood;
@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use metrics_util::debugging::DebuggingRecorder;
 use tower::ServiceExt;
 use tower_callback::{CallbackService, front::ReplyBody};
-use tracing::{Level, dispatcher::DefaultGuard};
+use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use self::{body::Chunks, capture::Capture};
@@ -45,7 +45,7 @@ async fn seen(response: Response<ReplyBody>) -> String {
 }
 
 /// Everything that is traced while a test runs, at every level and by every crate.
-fn traced() -> (Capture, DefaultGuard) {
+fn traced() -> Capture {
     Capture::start_with(Level::TRACE, FmtSpan::FULL)
 }
 

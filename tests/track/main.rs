@@ -5,7 +5,7 @@
 
 mod bench;
 mod build;
-#[path = "../support/capture.rs"]
+#[path = "../../src/testing/capture.rs"]
 mod capture;
 mod concurrent;
 mod confirm;

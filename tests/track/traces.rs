@@ -35,7 +35,7 @@ async fn by_a_callback() {
 
 #[tokio::test]
 async fn by_a_poll() {
-    let (capture, _guard) = Capture::start_with(Level::INFO, FmtSpan::CLOSE);
+    let capture = Capture::start_with(Level::INFO, FmtSpan::CLOSE);
     let bench = Bench::new();
     let _running = bench.poll();
     bench.provider.show_all(PENDING);

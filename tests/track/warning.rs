@@ -19,7 +19,7 @@ async fn poll(bench: &Bench, from: usize, to: usize) {
 
 #[tokio::test]
 async fn five_events_in_a_row_by_polls_alone_are_a_warning_and_then_twice_as_many() {
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let bench = Bench::new();
     let _running = bench.poll();
     bench.provider.show_all(SUCCESS);
@@ -37,7 +37,7 @@ async fn five_events_in_a_row_by_polls_alone_are_a_warning_and_then_twice_as_man
 
 #[tokio::test]
 async fn a_callback_ends_the_row() {
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let bench = Bench::new();
     let running = bench.run(bench.with_token().poll_with(bench.polling()));
     bench.provider.show_all(SUCCESS);
@@ -52,7 +52,7 @@ async fn a_callback_ends_the_row() {
 
 #[tokio::test]
 async fn where_callbacks_are_hints_the_hint_ends_the_row() {
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let bench = Bench::new();
     let running = bench.run(bench.with_token().confirm_with(bench.polling()));
     bench.provider.show_all(SUCCESS);
@@ -67,7 +67,7 @@ async fn where_callbacks_are_hints_the_hint_ends_the_row() {
 
 #[tokio::test]
 async fn what_a_person_must_mend_at_the_provider_is_told_once_and_without_the_key() {
-    let (capture, _guard) = Capture::start(Level::INFO);
+    let capture = Capture::start(Level::INFO);
     let bench = Bench::new();
     let _running = bench.poll();
     for n in 0..20 {

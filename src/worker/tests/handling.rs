@@ -92,7 +92,7 @@ async fn a_failed_attempt_is_tried_again_until_it_succeeds() {
 
 #[tokio::test]
 async fn retries_end_in_a_dead_letter_with_the_last_error_when_their_time_is_over() {
-    let traces = Traces::collect();
+    let traces = traces();
     let mut bench = Bench::new();
     bench.settings.retry = RetryPolicy::default()
         .with_first_delay(SECOND * 10)

@@ -132,7 +132,7 @@ async fn after_a_batch_that_was_not_full_there_must_be_a_reason_to_lease_again()
 
 #[tokio::test]
 async fn a_lost_lease_is_told_to_the_handler_and_its_result_changes_nothing() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     let (handler, mut told) = by_hand();
@@ -153,7 +153,7 @@ async fn a_lost_lease_is_told_to_the_handler_and_its_result_changes_nothing() {
 
 #[tokio::test]
 async fn a_settlement_under_a_lost_lease_is_refused_and_warned_of() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     let (handler, mut told) = by_hand();
@@ -209,7 +209,7 @@ async fn what_ended_while_the_store_hung_is_not_settled_when_its_lease_was_lost_
 
 #[tokio::test]
 async fn an_extension_that_comes_after_the_settlement_is_no_lost_lease() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     // It is applied, but the worker does not know: the heartbeat meets a settled record.
@@ -250,7 +250,7 @@ async fn complete(bench: &Bench, delivery: &Delivery<Word>, commit: bool) {
 
 #[tokio::test]
 async fn an_error_after_a_committed_completion_changes_nothing() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     let (handler, mut told) = by_hand();
@@ -323,7 +323,7 @@ async fn several_completions_are_asked_for_at_the_same_time() {
 
 #[tokio::test]
 async fn a_better_event_after_a_completion_is_no_lost_lease() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     let (handler, mut told) = by_hand();

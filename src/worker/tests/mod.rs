@@ -12,7 +12,7 @@ mod store_faults;
 mod suspects;
 
 use std::{
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -22,6 +22,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
+use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use self::probe::Probe;
@@ -35,6 +36,7 @@ use crate::{
         Action, AnyStore, Found, Inbox, Inserted, MemoryStore, NewRecord, Queue, Retention, State,
         Store,
     },
+    testing::capture::Capture,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -262,52 +264,7 @@ fn by_hand() -> (AnyHandler, mpsc::UnboundedReceiver<Told>) {
     (handler, told)
 }
 
-/// A subscriber that stays and says nothing: with only one in the process, tracing asks the one of the
-/// thread that comes to an event first whether anybody wants it, which may have none.
-static STAYS: LazyLock<tracing::Dispatch> =
-    LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
-
-/// Collects what is traced while it lives, in this thread.
-struct Traces {
-    text: Arc<Mutex<Vec<u8>>>,
-    _default: tracing::subscriber::DefaultGuard,
-}
-
-impl Traces {
-    fn collect() -> Self {
-        LazyLock::force(&STAYS);
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&text);
-        let subscriber = tracing_subscriber::fmt()
-            .with_span_events(FmtSpan::CLOSE)
-            .with_ansi(false)
-            .with_writer(move || Writer(Arc::clone(&writer)))
-            .finish();
-        Self {
-            text,
-            _default: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
-    }
-
-    /// Of spans, too, whose line tells how they ended.
-    fn count(&self, what: &str) -> usize {
-        self.text().matches(what).count()
-    }
-}
-
-struct Writer(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Writer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// Collects what is traced in this thread, also how spans ended.
+fn traces() -> Capture {
+    Capture::start_with(Level::INFO, FmtSpan::CLOSE)
 }

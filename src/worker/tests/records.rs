@@ -52,7 +52,7 @@ async fn a_record_becomes_what_its_room_rules() {
 
 #[tokio::test]
 async fn to_look_again_later_is_no_failure_and_not_bounded_by_the_retry_policy() {
-    let traces = Traces::collect();
+    let traces = traces();
     let mut bench = Bench::new();
     bench.settings.retry = RetryPolicy::default().with_total(SECOND);
     let looks = Seen::new();

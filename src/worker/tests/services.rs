@@ -153,7 +153,7 @@ impl Service<Delivery<Word>> for Failing {
 #[tokio::test]
 async fn a_service_that_fails_to_be_ready_is_told_of_and_tried_again_without_leasing() {
     for panics in [false, true] {
-        let traces = Traces::collect();
+        let traces = traces();
         let bench = Bench::new();
         bench.insert("word").await;
         let service = Failing {

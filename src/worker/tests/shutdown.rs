@@ -93,7 +93,7 @@ async fn what_is_unfinished_after_the_grace_is_aborted_and_released_with_its_att
 
 #[tokio::test]
 async fn a_shutdown_tells_how_many_handlers_it_waits_for_and_how_many_it_aborts() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("one").await;
     bench.insert("two").await;
@@ -170,7 +170,7 @@ async fn leases_are_extended_during_the_grace() {
 
 #[tokio::test]
 async fn what_a_lease_in_flight_brings_is_released_at_a_shutdown() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.store.slow_lease();
     bench.insert("word").await;
@@ -192,7 +192,7 @@ async fn what_a_lease_in_flight_brings_is_released_at_a_shutdown() {
 #[tokio::test]
 async fn a_shutdown_ends_though_the_store_is_down_or_hangs() {
     for mode in [Mode::Unavailable, Mode::Hangs, Mode::Panics] {
-        let traces = Traces::collect();
+        let traces = traces();
         let bench = Bench::new();
         bench.insert("word").await;
         let (handler, alive) = endless();
@@ -218,7 +218,7 @@ async fn a_shutdown_ends_though_the_store_is_down_or_hangs() {
 
 #[tokio::test]
 async fn a_worker_that_is_dropped_before_it_ran_warns_and_is_gone() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     let (handler, _) = endless();
     let worker = bench.worker(handler);
@@ -231,7 +231,7 @@ async fn a_worker_that_is_dropped_before_it_ran_warns_and_is_gone() {
 
 #[tokio::test]
 async fn a_run_that_is_dropped_leaves_no_task_behind_and_is_gone() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("word").await;
     let (handler, alive) = endless();

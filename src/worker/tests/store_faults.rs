@@ -7,7 +7,7 @@ use super::{probe::Mode, *};
 #[tokio::test]
 async fn a_store_that_cannot_lease_is_told_of_once_and_asked_again_ever_later() {
     for mode in [Mode::Unavailable, Mode::Rejected, Mode::Panics] {
-        let traces = Traces::collect();
+        let traces = traces();
         let bench = Bench::new();
         bench.insert("word").await;
         bench.store.on_lease.set(mode);
@@ -55,7 +55,7 @@ async fn what_the_store_fails_to_settle_is_settled_later() {
         (Mode::Ambiguous, 1),
         (Mode::Short, 1),
     ] {
-        let traces = Traces::collect();
+        let traces = traces();
         let bench = Bench::new();
         bench.insert("a").await;
         bench.insert("b").await;
@@ -115,7 +115,7 @@ async fn a_settlement_is_tried_again_ever_later_but_some_times_within_a_lease() 
 
 #[tokio::test]
 async fn one_settlement_that_the_store_rejects_does_not_keep_its_neighbours() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     for n in 0..16 {
         bench.insert(&n.to_string()).await;

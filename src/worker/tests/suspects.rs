@@ -13,7 +13,7 @@ async fn expire(bench: &Bench, times: u32) {
 
 #[tokio::test]
 async fn a_suspect_is_given_up_unseen_when_its_leases_expired_as_often_as_the_limit_says() {
-    let traces = Traces::collect();
+    let traces = traces();
     let bench = Bench::new();
     bench.insert("poison").await;
     expire(&bench, 5).await;
