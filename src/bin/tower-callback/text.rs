@@ -63,7 +63,7 @@ pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
 
 /// A time in its largest unit, for people.
 pub(crate) fn about(time: Duration) -> String {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let millis = millis(time);
     let (unit, size) = UNITS
         .into_iter()
         .find(|(_, size)| millis >= *size)

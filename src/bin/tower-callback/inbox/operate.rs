@@ -133,7 +133,7 @@ pub(super) async fn discard(
         _ => Some(Listing::of(State::Dead)),
     };
     let chosen = selection.chosen(store, of_all).await?;
-    let count: usize = chosen.iter().map(|(_, ids)| ids.len()).sum();
+    let count = count(&chosen);
     if count > 0 {
         let records = if count == 1 { "record" } else { "records" };
         confirm(&format!("forget {count} {records} for good"), yes)?;
@@ -242,7 +242,10 @@ pub(super) async fn purge(store: &AnyInspect, purge: &Purge, out: &mut Output) -
     }
 }
 
+fn count(chosen: &[Chosen]) -> usize {
+    chosen.iter().map(|(_, ids)| ids.len()).sum()
+}
+
 fn bar(chosen: &[Chosen]) -> indicatif::ProgressBar {
-    let count: usize = chosen.iter().map(|(_, ids)| ids.len()).sum();
-    progress(Some(count as u64), "records")
+    progress(Some(count(chosen) as u64), "records")
 }
