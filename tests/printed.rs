@@ -12,7 +12,7 @@ use tower::{Layer, Service, service_fn};
 use tower_callback::{
     Callback, Callbacks, Delivery, EventKey, GiveUp, HandlerError, IpAllowlist, MemoryStore,
     MusicVideo, RetryAfter, SignedUrl, Token, TraceContext,
-    event::Source,
+    event::{ParseError, Source},
     verify::{PeerAddr, Presented, Secret, Secrets, TrustedProxies, Verdict, Verified},
     verify_fn,
 };
@@ -96,11 +96,13 @@ async fn each_part_of_a_receiver_is_printed_with_its_endpoint() {
 }
 
 #[test]
-fn a_handlers_error_is_printed_with_what_it_wraps() {
+fn an_error_is_printed_with_what_it_wraps() {
     #[derive(Debug, thiserror::Error)]
     #[error("no luck")]
     struct NoLuck(#[source] fmt::Error);
     prints(HandlerError::from("no luck"), &["HandlerError", "no luck"]);
+    let unread = ParseError::unprocessable(NoLuck(fmt::Error));
+    assert!(unread.source().unwrap().is::<fmt::Error>());
     for wrapped in [
         &GiveUp::new(NoLuck(fmt::Error)) as &dyn Error,
         &RetryAfter::new(Duration::from_secs(1), NoLuck(fmt::Error)),

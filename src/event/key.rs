@@ -112,6 +112,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_goes_with_its_rank() {
+        let key = EventKey::new("a").unwrap().with_rank(3);
+        assert_eq!(key.rank(), 3);
+        assert_eq!(key.clone().into_parts(), (Bytes::from("a"), 3));
+        assert_eq!(key.into_hint("h:"), (Bytes::from("h:a"), 3));
+    }
+
+    #[test]
     fn a_key_has_no_control_characters() {
         for hostile in ["a\0b", "a\nb", "\u{7f}", "\u{85}"] {
             assert_eq!(

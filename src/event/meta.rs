@@ -260,6 +260,25 @@ mod tests {
         assert_eq!(back.submission_trace_context(), None);
     }
 
+    #[cfg(feature = "client")]
+    #[test]
+    fn the_trace_of_a_submission_comes_back() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace: TraceContext = parent.parse().unwrap();
+        let meta = Meta::new(UNIX_EPOCH, &HeaderMap::new()).with_submission(Some(trace.clone()));
+        let back = Meta::decode(&meta.encode()).unwrap();
+        assert_eq!(back.submission_trace_context(), Some(trace));
+        assert_eq!(back.trace_context(), None);
+    }
+
+    #[test]
+    fn how_the_key_of_a_hint_begins_comes_back() {
+        let meta = Meta::new(UNIX_EPOCH, &HeaderMap::new());
+        assert_eq!(meta.hint(), None);
+        let hint = meta.quarantined("unread".to_owned(), None, Some("h:"));
+        assert_eq!(Meta::decode(&hint.encode()).unwrap().hint(), Some("h:"));
+    }
+
     #[test]
     fn headers_take_as_many_bytes_as_they_were_said_to() {
         let mut headers = HeaderMap::new();

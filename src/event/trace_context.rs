@@ -212,13 +212,13 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
+    let (pairs, []) = digits.as_chunks() else {
         return None;
-    }
+    };
+    let pairs: &[[u8; 2]; N] = pairs.try_into().ok()?;
     let mut bytes = [0; N];
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+        *byte = 16 * digit(*high)? + digit(*low)?;
     }
     Some(bytes)
 }
@@ -280,6 +280,8 @@ mod tests {
         );
         assert_eq!(u64::from_be_bytes(context.span_id()), 0xb7ad_6b71_6920_3331);
         assert!(context.is_sampled());
+        let unsampled = format!("{}02", &PARENT[..53]);
+        assert!(!unsampled.parse::<TraceContext>().unwrap().is_sampled());
         let kept = Kept::from(context.clone().with_state("a=1"));
         assert_eq!(kept.read(), Some(context.with_state("a=1")));
     }

@@ -117,6 +117,22 @@ async fn a_short_lease_is_extended_before_it_expires_though_that_failed_many_tim
 }
 
 #[tokio::test]
+async fn an_extension_that_fails_is_tried_again_some_times_within_a_lease() {
+    let mut bench = Bench::new();
+    bench.settings.lease_ttl = SECOND * 12;
+    bench.insert("word").await;
+    let (handler, mut told) = by_hand();
+    let running = bench.run(handler);
+    let _told = told.recv().await.unwrap();
+    bench.store.on_extend.set(Mode::Unavailable);
+    bench.turn(MINUTE, SECOND / 10).await;
+    let tried = bench.store.on_extend.calls();
+    assert!((50..125).contains(&tried), "{tried}");
+    bench.store.on_extend.mend();
+    running.stop(&bench).await;
+}
+
+#[tokio::test]
 async fn after_a_batch_that_was_not_full_there_must_be_a_reason_to_lease_again() {
     let bench = Bench::new();
     // Which is one reason.
