@@ -109,7 +109,7 @@ impl NewRecord {
     /// A record with a random id, rank 0, no meta, due at once.
     pub fn new(queue: Queue, key: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
         Self {
-            id: RecordId::random(),
+            id: RecordId::of_next_record(),
             queue,
             key: key.into(),
             rank: 0,
