@@ -31,6 +31,9 @@ macro_rules! count {
     };
 }
 
+/// Whether anything is counted.
+pub(crate) const IS_ON: bool = cfg!(feature = "metrics");
+
 /// Tells the recorder what each family is.
 pub(crate) fn describe() {
     #[cfg(feature = "metrics")]

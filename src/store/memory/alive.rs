@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{failures::Failures, index::KeyHash};
+use super::failures::Failures;
 use crate::{
     event::Rank,
     store::{RecordId, State},
@@ -12,9 +12,9 @@ use crate::{
 
 /// A record that is pending or leased. All times are the store's.
 pub(super) struct Record {
-    pub(super) hash: KeyHash,
+    /// Where the [index](super::index::Index) has it.
+    pub(super) place: u64,
     pub(super) queue: u16,
-    pub(super) key: Bytes,
     pub(super) content: Content,
     /// When it was inserted or last upgraded.
     pub(super) born: Duration,
@@ -35,9 +35,42 @@ pub(super) struct Record {
 pub(super) struct Content {
     pub(super) id: RecordId,
     pub(super) rank: Rank,
-    pub(super) digest: u64,
-    pub(super) body: Bytes,
-    pub(super) meta: Bytes,
+    pub(super) texts: Texts,
+    /// The hash of a body that is too long to be hashed under the lock.
+    pub(super) digest: Option<u64>,
+}
+
+/// The key, the body and the meta of a record, one behind the other in one buffer.
+pub(super) struct Texts {
+    all: Bytes,
+    key: usize,
+    meta: usize,
+}
+
+impl Texts {
+    /// Copies them: a body may be a slice of a server's big read buffer, which would stay.
+    pub(super) fn new(key: &[u8], body: &[u8], meta: &[u8]) -> Self {
+        Self {
+            all: [key, body, meta].concat().into(),
+            key: key.len(),
+            meta: key.len() + body.len(),
+        }
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.all[..self.key]
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.all[self.key..self.meta]
+    }
+
+    /// The key, the body and the meta, to be given away.
+    pub(super) fn shared(&self) -> (Bytes, Bytes, Bytes) {
+        let (key, body) = (0..self.key, self.key..self.meta);
+        let part = |range| self.all.slice(range);
+        (part(key), part(body), self.all.slice(self.meta..))
+    }
 }
 
 /// By time, and then by sequence.
@@ -79,50 +112,65 @@ impl Record {
     }
 }
 
-/// Records under small numbers. Boxed, so that growth copies pointers only.
+/// Records under small numbers, in chunks, so that growth copies nothing.
 pub(super) struct Slab {
-    slots: Vec<Option<Box<Record>>>,
+    chunks: Vec<Vec<Option<Record>>>,
     free: Vec<u32>,
 }
+
+const CHUNK: usize = 128;
 
 const OCCUPIED: &str = "an index entry or an order entry leads to a record that is alive";
 
 impl Slab {
     pub(super) fn new() -> Self {
         Self {
-            slots: Vec::new(),
+            chunks: Vec::new(),
             free: Vec::new(),
         }
     }
 
     pub(super) fn insert(&mut self, record: Record) -> u32 {
-        let record = Some(Box::new(record));
         if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = record;
+            *self.slot_mut(slot) = Some(record);
             return slot;
         }
-        self.slots.push(record);
-        u32::try_from(self.slots.len() - 1).expect("the limits are below the range of slots")
+        let full = self.chunks.last().is_none_or(|last| last.len() == CHUNK);
+        if full {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let nth = self.chunks.len() - 1;
+        let last = &mut self.chunks[nth];
+        last.push(Some(record));
+        u32::try_from(nth * CHUNK + last.len() - 1)
+            .expect("the limits are below the range of slots")
     }
 
     pub(super) fn get(&self, slot: u32) -> &Record {
-        self.slots[slot as usize].as_ref().expect(OCCUPIED)
+        let slot = slot as usize;
+        let record = self.chunks[slot / CHUNK][slot % CHUNK].as_ref();
+        record.expect(OCCUPIED)
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Record {
-        self.slots[slot as usize].as_mut().expect(OCCUPIED)
+        self.slot_mut(slot).as_mut().expect(OCCUPIED)
     }
 
     /// Every record, by its slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
         (0..)
-            .zip(&self.slots)
-            .filter_map(|(slot, record)| Some((slot, record.as_deref()?)))
+            .zip(self.chunks.iter().flatten())
+            .filter_map(|(slot, record)| Some((slot, record.as_ref()?)))
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> Record {
-        let record = self.slots[slot as usize].take().expect(OCCUPIED);
+        let record = self.slot_mut(slot).take().expect(OCCUPIED);
         self.free.push(slot);
-        *record
+        record
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> &mut Option<Record> {
+        let slot = slot as usize;
+        &mut self.chunks[slot / CHUNK][slot % CHUNK]
     }
 }

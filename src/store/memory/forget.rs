@@ -17,19 +17,19 @@ impl Inner {
     pub(super) fn remember(&mut self, slot: u32, to: Ending, now: Duration) {
         let record = self.alive.remove(slot);
         self.pending -= 1;
+        let queue = &self.queues[usize::from(record.queue)].queue;
         let entry = Entry::new(
-            record.hash,
+            self.hashes
+                .key_at(record.place, queue, record.content.texts.key()),
             record.content.id,
-            record.content.digest,
+            self.digest(&record.content),
             record.serial,
             now,
             record.content.rank,
             record.queue,
         );
         let payload = Payload {
-            key: record.key,
-            body: record.content.body,
-            meta: record.content.meta,
+            texts: record.content.texts,
             born: record.born,
             attempt: record.attempt,
             expiries: record.expiries,
@@ -39,8 +39,7 @@ impl Inner {
         let position = self.log_mut(to).push(entry, payload, keep);
         let spot = Spot::Settled(to, position);
         *self.queue_mut(record.queue).settled_mut(to) += 1;
-        self.index
-            .replace(record.hash.place, Spot::Alive(slot), spot);
+        self.index.replace(record.place, Spot::Alive(slot), spot);
         self.remembered += 1;
         self.forget_surplus();
     }

@@ -35,6 +35,7 @@ impl KeyHash {
 }
 
 /// The secret keys of the hashes: nobody outside can choose event keys that collide.
+#[derive(Clone)]
 pub(super) struct Hashes {
     place: RandomState,
     check: RandomState,
@@ -48,29 +49,44 @@ impl Hashes {
         }
     }
 
-    pub(super) fn key(&self, queue: &Queue, key: &[u8]) -> KeyHash {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            let endpoint = queue.endpoint().as_bytes();
-            hasher.write_usize(endpoint.len());
-            hasher.write_u8(queue.kind() as u8);
-            hasher.write(endpoint);
-            // The last part needs no length: the hash is one of all bytes and their number.
-            hasher.write(key);
-            hasher.finish()
-        };
+    /// The place of a key in the [`Index`].
+    pub(super) fn place(&self, queue: &Queue, key: &[u8]) -> u64 {
+        half(&self.place, queue, key)
+    }
+
+    /// The whole hash of a key whose place is known.
+    pub(super) fn key_at(&self, place: u64, queue: &Queue, key: &[u8]) -> KeyHash {
         KeyHash {
-            place: half(&self.place),
-            check: half(&self.check),
+            place,
+            check: half(&self.check, queue, key),
         }
     }
 
-    /// What bodies are compared by.
+    /// What a long body is compared by. Of a short one it is made when somebody asks for it.
+    pub(super) fn long_body(&self, body: &[u8]) -> Option<u64> {
+        (body.len() > LONG).then(|| self.body(body))
+    }
+
+    /// What a body is compared by when it is gone.
     pub(super) fn body(&self, body: &[u8]) -> u64 {
         let mut hasher = self.check.build_hasher();
         hasher.write(body);
         hasher.finish()
     }
+}
+
+/// What is longer takes more than some microseconds.
+const LONG: usize = 4096;
+
+fn half(state: &RandomState, queue: &Queue, key: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    let endpoint = queue.endpoint().as_bytes();
+    hasher.write_usize(endpoint.len());
+    hasher.write_u8(queue.kind() as u8);
+    hasher.write(endpoint);
+    // The last part needs no length: the hash is one of all bytes and their number.
+    hasher.write(key);
+    hasher.finish()
 }
 
 /// Where a record is: alive in the slab, or remembered in one of the two logs.
@@ -198,10 +214,7 @@ mod tests {
     fn a_part_does_not_grow_however_many_records_pass_through() {
         let hashes = Hashes::new();
         let queue = Queue::events("music-video");
-        let in_one_part = |id: u32| {
-            let hash = hashes.key(&queue, &id.to_ne_bytes());
-            hash.place & !(0xffff_ffff << 16)
-        };
+        let in_one_part = |id: u32| hashes.place(&queue, &id.to_ne_bytes()) & !(0xffff_ffff << 16);
         let place_of = |spot| match spot {
             Spot::Alive(id) | Spot::Settled(_, id) => in_one_part(id),
         };

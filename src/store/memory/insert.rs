@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{
     alive::{Content, Record},
     failures::Failures,
-    index::{Ending, KeyHash, Spot},
+    index::{Ending, Spot},
     state::{Inner, QueueState},
 };
 use crate::store::{Inserted, Queue, QueueKind, StoreError};
@@ -16,8 +14,7 @@ impl Inner {
     pub(super) fn insert(
         &mut self,
         queue: &Queue,
-        hash: KeyHash,
-        key: Bytes,
+        place: u64,
         content: Content,
         due_in: Duration,
         now: Duration,
@@ -26,7 +23,7 @@ impl Inner {
             QueueKind::Quarantine => now,
             QueueKind::Events | QueueKind::Tracked => now.saturating_add(due_in),
         };
-        if let Some(spot) = self.spot(hash, queue, &key) {
+        if let Some(spot) = self.spot(place, queue, content.texts.key()) {
             let known = self.known(spot, now);
             if known.id == content.id {
                 return Ok(Inserted::Fresh);
@@ -36,14 +33,14 @@ impl Inner {
                     id: known.id,
                     rank: known.rank,
                     state: known.state,
-                    differs: known.digest != content.digest,
+                    differs: self.differs(spot, &content),
                 });
             }
             match spot {
-                Spot::Alive(slot) => self.supersede(slot, key, content, due, now),
+                Spot::Alive(slot) => self.supersede(slot, content, due, now),
                 Spot::Settled(ending, position) => {
-                    let slot = self.revive(ending, position, key, content, due, now);
-                    self.index.replace(hash.place, spot, Spot::Alive(slot));
+                    let slot = self.revive(ending, position, content, due, now);
+                    self.index.replace(place, spot, Spot::Alive(slot));
                 }
             }
             return Ok(Inserted::Upgraded);
@@ -65,13 +62,13 @@ impl Inner {
         } else if self.pending >= self.limits.capacity {
             return Ok(Inserted::Full);
         }
-        let slot = self.put(number, hash, key, content, due, now);
+        let slot = self.put(number, place, content, due, now);
         let place_of = |spot| match spot {
-            Spot::Alive(slot) => self.alive.get(slot).hash.place,
+            Spot::Alive(slot) => self.alive.get(slot).place,
             Spot::Settled(Ending::Done, position) => self.done.get(position).hash().place,
             Spot::Settled(Ending::Dead, position) => self.dead.get(position).hash().place,
         };
-        self.index.insert(hash.place, Spot::Alive(slot), place_of);
+        self.index.insert(place, Spot::Alive(slot), place_of);
         Ok(Inserted::Fresh)
     }
 
@@ -79,17 +76,15 @@ impl Inner {
     pub(super) fn put(
         &mut self,
         number: u16,
-        hash: KeyHash,
-        key: Bytes,
+        place: u64,
         content: Content,
         due: Duration,
         now: Duration,
     ) -> u32 {
         let order = (due, self.next_sequence());
         let slot = self.alive.insert(Record {
-            hash,
+            place,
             queue: number,
-            key,
             content,
             born: now,
             order,
@@ -109,12 +104,10 @@ impl Inner {
     }
 
     /// Gives an alive record new content. A lease stays good until it is settled or taken over.
-    fn supersede(&mut self, slot: u32, key: Bytes, content: Content, due: Duration, now: Duration) {
+    fn supersede(&mut self, slot: u32, content: Content, due: Duration, now: Duration) {
         let sequence = self.next_sequence();
         let record = self.alive.get_mut(slot);
         let state = &mut self.queues[usize::from(record.queue)];
-        // Of the old one's buffer, which would stay.
-        record.key = key;
         record.content = content;
         record.born = now;
         record.attempt = 0;
@@ -138,14 +131,13 @@ impl Inner {
         &mut self,
         ending: Ending,
         position: u32,
-        key: Bytes,
         content: Content,
         due: Duration,
         now: Duration,
     ) -> u32 {
         let (entry, _) = self.forget(ending, position);
-        let (hash, number, serial) = (entry.hash(), entry.queue(), entry.serial());
-        let slot = self.put(number, hash, key, content, due, now);
+        let (place, number, serial) = (entry.hash().place, entry.queue(), entry.serial());
+        let slot = self.put(number, place, content, due, now);
         let record = self.alive.get_mut(slot);
         record.serial = serial;
         record.settled_by = serial;
@@ -157,12 +149,17 @@ impl Inner {
         let state = &mut self.queues[number];
         if let Some((_, slot)) = state.waiting.pop_first() {
             let record = self.alive.remove(slot);
-            self.index.remove(record.hash.place, Spot::Alive(slot));
+            self.index.remove(record.place, Spot::Alive(slot));
         }
     }
 
     fn number(&mut self, queue: &Queue) -> Result<u16, StoreError> {
+        let recent = self.queues.get(usize::from(self.recent));
+        if recent.is_some_and(|recent| recent.queue == *queue) {
+            return Ok(self.recent);
+        }
         if let Some(&number) = self.names.get(queue) {
+            self.recent = number;
             return Ok(number);
         }
         let number = u16::try_from(self.queues.len())

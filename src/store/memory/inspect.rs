@@ -48,14 +48,18 @@ impl Inner {
                 let Alive {
                     content, failures, ..
                 } = self.alive.get(slot);
+                let (_, body, meta) = content.texts.shared();
                 record
-                    .with_payload(content.body.clone(), content.meta.clone())
+                    .with_payload(body, meta)
                     .with_failures(failures.told(now))
             }
             Spot::Settled(ending, position) => match self.log(ending).payload(position) {
-                Some(payload) => record
-                    .with_payload(payload.body.clone(), payload.meta.clone())
-                    .with_failures(payload.failures.told(now)),
+                Some(payload) => {
+                    let (_, body, meta) = payload.texts.shared();
+                    record
+                        .with_payload(body, meta)
+                        .with_failures(payload.failures.told(now))
+                }
                 None => record,
             },
         })
@@ -97,15 +101,14 @@ impl Inner {
         let content = Content {
             id: entry.id,
             rank: entry.rank(),
-            digest: entry.digest(),
-            body: payload.body,
-            meta: payload.meta,
+            texts: payload.texts,
+            digest: Some(entry.digest()),
         };
         // No serial number: the tokens from before are nobody's any more.
-        let slot = self.put(entry.queue(), entry.hash(), payload.key, content, now, now);
+        let place = entry.hash().place;
+        let slot = self.put(entry.queue(), place, content, now, now);
         self.alive.get_mut(slot).failures = payload.failures;
         let spot = Spot::Settled(ending, position);
-        let place = entry.hash().place;
         self.index.replace(place, spot, Spot::Alive(slot));
         Some(slot)
     }
@@ -149,7 +152,7 @@ impl Inner {
         if !state.is_quarantine() {
             self.pending -= 1;
         }
-        record.hash.place
+        record.place
     }
 
     /// Where the records of these ids are. Ids are no key of anything, so this looks at everything.
@@ -196,7 +199,7 @@ impl Inner {
                 };
                 let age = now.saturating_sub(record.born);
                 let summary = summary
-                    .with_key(record.key.clone())
+                    .with_key(record.content.texts.shared().0)
                     .with_history(record.attempt, expiries, age)
                     .with_error(record.failures.last_error());
                 if self.queues[usize::from(record.queue)].is_quarantine() {
@@ -213,7 +216,7 @@ impl Inner {
                 };
                 let age = now.saturating_sub(payload.born);
                 summary
-                    .with_key(payload.key.clone())
+                    .with_key(payload.texts.shared().0)
                     .with_history(payload.attempt, payload.expiries, age)
                     .with_error(payload.failures.last_error())
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     alive::Held,
-    index::{Ending, KeyHash, Spot},
+    index::{Ending, Spot},
     state::Inner,
 };
 use crate::store::{Action, Lease, LeaseToken, Leased, Queue, Settled};
@@ -16,7 +16,7 @@ impl Inner {
         queue: &Queue,
         until: Duration,
         alone: bool,
-        token: impl Fn(KeyHash, u64) -> LeaseToken,
+        token: impl Fn(u64, u64) -> LeaseToken,
         now: Duration,
     ) -> Option<Leased> {
         let number = *self.names.get(queue)?;
@@ -63,20 +63,15 @@ impl Inner {
         let lease = Lease::new(
             state.queue.clone(),
             record.content.id,
-            token(record.hash, record.serial),
+            token(record.place, record.serial),
         );
+        let (key, body, meta) = record.content.texts.shared();
+        let age = now.saturating_sub(record.born);
         Some(
-            Leased::new(
-                lease,
-                record.key.clone(),
-                record.content.rank,
-                record.content.body.clone(),
-                record.content.meta.clone(),
-            )
-            .with_history(
+            Leased::new(lease, key, record.content.rank, body, meta).with_history(
                 record.attempt,
                 record.expiries,
-                now.saturating_sub(record.born),
+                age,
             ),
         )
     }
@@ -91,18 +86,18 @@ impl Inner {
     ) -> Settled {
         let mut known = false;
         let spot = self.index.find(place, |spot| {
-            let (hash, last) = match spot {
+            let (found, last) = match spot {
                 Spot::Alive(slot) => {
                     let record = self.alive.get(slot);
-                    (record.hash, record.serial)
+                    (record.place, record.serial)
                 }
                 Spot::Settled(ending, position) => {
                     let entry = self.log(ending).get(position);
-                    (entry.hash(), entry.serial())
+                    (entry.hash().place, entry.serial())
                 }
             };
-            known |= hash.place == place;
-            hash.place == place && last == serial
+            known |= found == place;
+            found == place && last == serial
         });
         match (spot, action) {
             (Some(Spot::Alive(slot)), _) if self.alive.get(slot).held.is_some() => {
@@ -152,7 +147,7 @@ impl Inner {
             }
             (None, Action::Disown) => {
                 let record = self.alive.remove(slot);
-                self.index.remove(record.hash.place, Spot::Alive(slot));
+                self.index.remove(record.place, Spot::Alive(slot));
                 self.pending -= 1;
                 return;
             }

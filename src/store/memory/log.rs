@@ -2,9 +2,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
-
 use super::{
+    alive::Texts,
     failures::Failures,
     index::{KeyHash, POSITION_MASK},
 };
@@ -85,9 +84,7 @@ fn from_six([a, b, c, d, e, f]: [u8; 6]) -> u64 {
 
 /// What is kept of a settled record's content.
 pub(super) struct Payload {
-    pub(super) key: Bytes,
-    pub(super) body: Bytes,
-    pub(super) meta: Bytes,
+    pub(super) texts: Texts,
     pub(super) born: Duration,
     pub(super) attempt: u32,
     pub(super) expiries: u32,

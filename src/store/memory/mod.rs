@@ -21,11 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
 use self::{
-    alive::Content,
-    index::{Hashes, KeyHash, MAX_SPOTS},
+    alive::{Content, Texts},
+    index::{Hashes, MAX_SPOTS},
     lease::lease_end,
     state::{Inner, Limits},
 };
@@ -95,17 +93,19 @@ impl MemoryStore {
 
     fn on(time: Time) -> Self {
         let [a, b, ..] = LeaseToken::random().to_bytes();
+        let hashes = Hashes::new();
+        let limits = Limits {
+            capacity: 100_000,
+            remembered: 1_000_000,
+            quarantine: 10_000,
+            bodies: 10_000,
+        };
         Self {
             shared: Arc::new(Shared {
-                hashes: Hashes::new(),
+                hashes: hashes.clone(),
                 mark: [a, b],
                 time,
-                inner: Mutex::new(Inner::new(Limits {
-                    capacity: 100_000,
-                    remembered: 1_000_000,
-                    quarantine: 10_000,
-                    bodies: 10_000,
-                })),
+                inner: Mutex::new(Inner::new(limits, hashes)),
             }),
         }
     }
@@ -154,27 +154,23 @@ impl MemoryStore {
     }
 
     pub(super) fn insert_one(&self, record: &NewRecord) -> Result<Inserted, StoreError> {
-        let hash = self.shared.hashes.key(&record.queue, &record.key);
-        // Copied, because a body may be a slice of a server's big read buffer, which would stay.
-        let mut meta = Bytes::from([&*record.key, &*record.body, &*record.meta].concat());
-        let key = meta.split_to(record.key.len());
+        let place = self.shared.hashes.place(&record.queue, &record.key);
         let content = Content {
             id: record.id,
             rank: record.rank,
-            digest: self.shared.hashes.body(&record.body),
-            body: meta.split_to(record.body.len()),
-            meta,
+            texts: Texts::new(&record.key, &record.body, &record.meta),
+            digest: self.shared.hashes.long_body(&record.body),
         };
         let mut inner = self.lock();
         let now = self.now();
-        inner.insert(&record.queue, hash, key, content, record.due_in, now)
+        inner.insert(&record.queue, place, content, record.due_in, now)
     }
 
     /// The place of the record's key, the serial number of the lease, and the mark of the store: with
     /// the first two a settlement finds its record.
-    fn token(&self, hash: KeyHash, serial: u64) -> LeaseToken {
+    fn token(&self, place: u64, serial: u64) -> LeaseToken {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&hash.place.to_le_bytes());
+        bytes[..8].copy_from_slice(&place.to_le_bytes());
         bytes[8..].copy_from_slice(&serial.to_le_bytes());
         bytes[14..].copy_from_slice(&self.shared.mark);
         LeaseToken::from_bytes(bytes)
@@ -226,7 +222,7 @@ impl Store for MemoryStore {
         let mut inner = self.lock();
         let now = self.now();
         let until = lease_end(now, ttl);
-        let token = |hash, serial| self.token(hash, serial);
+        let token = |place, serial| self.token(place, serial);
         while leased.len() < max.min(MAX_LEASE) {
             let alone = leased.is_empty();
             let Some(next) = inner.lease_next(queue, until, alone, token, now) else {
@@ -254,11 +250,11 @@ impl Store for MemoryStore {
     }
 
     async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        let hash = self.shared.hashes.key(queue, key);
-        let token = |hash, serial| (serial != 0).then(|| self.token(hash, serial));
+        let place = self.shared.hashes.place(queue, key);
+        let token = |place, serial| (serial != 0).then(|| self.token(place, serial));
         let inner = self.lock();
         let now = self.now();
-        Ok(inner.find(hash, queue, key, token, now))
+        Ok(inner.find(place, queue, key, token, now))
     }
 
     async fn purge(&self, retention: &Retention) -> Result<Purged, StoreError> {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    alive::{Order, Record, Slab},
-    index::{Ending, Index, KeyHash, Spot},
+    alive::{Content, Order, Record, Slab},
+    index::{Ending, Hashes, Index, Spot},
     log::Log,
 };
 use crate::{
@@ -24,6 +24,7 @@ pub(super) struct Limits {
 
 pub(super) struct Inner {
     pub(super) limits: Limits,
+    pub(super) hashes: Hashes,
     pub(super) index: Index,
     pub(super) alive: Slab,
     pub(super) done: Log,
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     /// Alive records outside quarantine.
     pub(super) pending: usize,
     pub(super) names: HashMap<Queue, u16>,
+    /// The queue of the last insert.
+    pub(super) recent: u16,
     pub(super) queues: Vec<QueueState>,
     pub(super) sequence: u64,
     pub(super) serial: u64,
@@ -55,7 +58,6 @@ pub(super) struct Known {
     pub(super) id: RecordId,
     pub(super) rank: Rank,
     pub(super) state: State,
-    pub(super) digest: u64,
     /// The serial number of the last lease that was settled; 0 where there was none.
     settled_by: u64,
 }
@@ -89,9 +91,10 @@ impl QueueState {
 }
 
 impl Inner {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, hashes: Hashes) -> Self {
         Self {
             limits,
+            hashes,
             index: Index::new(),
             alive: Slab::new(),
             done: Log::new(),
@@ -99,6 +102,7 @@ impl Inner {
             remembered: 0,
             pending: 0,
             names: HashMap::new(),
+            recent: 0,
             queues: Vec::new(),
             sequence: 0,
             serial: 0,
@@ -107,31 +111,32 @@ impl Inner {
 
     pub(super) fn find(
         &self,
-        hash: KeyHash,
+        place: u64,
         queue: &Queue,
         key: &[u8],
-        token: impl Fn(KeyHash, u64) -> Option<LeaseToken>,
+        token: impl Fn(u64, u64) -> Option<LeaseToken>,
         now: Duration,
     ) -> Option<Found> {
-        let spot = self.spot(hash, queue, key)?;
+        let spot = self.spot(place, queue, key)?;
         let known = self.known(spot, now);
         let found = Found::new(known.id, known.rank, known.state)
-            .with_settled_by(token(hash, known.settled_by));
-        let (body, meta, failures) = match spot {
+            .with_settled_by(token(place, known.settled_by));
+        let (texts, failures) = match spot {
             Spot::Alive(slot) => {
                 let Record {
                     content, failures, ..
                 } = self.alive.get(slot);
-                (&content.body, &content.meta, failures)
+                (&content.texts, failures)
             }
             Spot::Settled(ending, position) => match self.log(ending).payload(position) {
-                Some(payload) => (&payload.body, &payload.meta, &payload.failures),
+                Some(payload) => (&payload.texts, &payload.failures),
                 None => return Some(found),
             },
         };
+        let (_, body, meta) = texts.shared();
         Some(
             found
-                .with_payload(body.clone(), meta.clone())
+                .with_payload(body, meta)
                 .with_error(failures.last_error()),
         )
     }
@@ -154,16 +159,34 @@ impl Inner {
         &mut self.queues[usize::from(number)]
     }
 
-    pub(super) fn spot(&self, hash: KeyHash, queue: &Queue, key: &[u8]) -> Option<Spot> {
-        self.index.find(hash.place, |spot| match spot {
+    pub(super) fn spot(&self, place: u64, queue: &Queue, key: &[u8]) -> Option<Spot> {
+        self.index.find(place, |spot| match spot {
             Spot::Alive(slot) => {
                 let record = self.alive.get(slot);
-                record.hash == hash
-                    && record.key == key
+                record.place == place
+                    && record.content.texts.key() == key
                     && self.queues[usize::from(record.queue)].queue == *queue
             }
-            Spot::Settled(ending, position) => self.log(ending).get(position).hash() == hash,
+            Spot::Settled(ending, position) => {
+                let hash = self.log(ending).get(position).hash();
+                hash.place == place && hash == self.hashes.key_at(place, queue, key)
+            }
         })
+    }
+
+    /// Whether the record there has another body.
+    pub(super) fn differs(&self, spot: Spot, content: &Content) -> bool {
+        match spot {
+            Spot::Alive(slot) => self.alive.get(slot).content.texts.body() != content.texts.body(),
+            Spot::Settled(ending, position) => {
+                self.log(ending).get(position).digest() != self.digest(content)
+            }
+        }
+    }
+
+    pub(super) fn digest(&self, content: &Content) -> u64 {
+        let body = content.texts.body();
+        content.digest.unwrap_or_else(|| self.hashes.body(body))
     }
 
     pub(super) fn known(&self, spot: Spot, now: Duration) -> Known {
@@ -174,7 +197,6 @@ impl Inner {
                     id: record.content.id,
                     rank: record.content.rank,
                     state: record.state(now),
-                    digest: record.content.digest,
                     settled_by: record.settled_by,
                 }
             }
@@ -187,7 +209,6 @@ impl Inner {
                         Ending::Done => State::Done,
                         Ending::Dead => State::Dead,
                     },
-                    digest: entry.digest(),
                     settled_by: entry.serial(),
                 }
             }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{log::Entry, *};
 use crate::{
     clock::Clock,
