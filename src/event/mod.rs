@@ -25,6 +25,7 @@
 //! ```
 
 mod callback;
+mod identity;
 pub(crate) mod json;
 mod key;
 mod meta;
@@ -33,6 +34,7 @@ mod trace_context;
 
 pub use self::{
     callback::Callback,
+    identity::Identity,
     key::{EventKey, InvalidKey, Rank},
     meta::Source,
     parse_error::{ParseError, ParseErrorKind},
@@ -90,5 +92,24 @@ pub trait Event: Sized + Send + 'static {
     /// that has none, is refused: whoever captured the proof of one task must not pass off another.
     fn subject(&self) -> Option<&str> {
         None
+    }
+
+    /// The key and the subject of a callback's event: all that a front needs whose events go into a store.
+    ///
+    /// An event whose identity can be had for less than the whole of it may say how. By default it is read
+    /// with [`parse`](Self::parse).
+    ///
+    /// # Contract
+    ///
+    /// It says of every callback what `parse`, [`key`](Self::key) and [`subject`](Self::subject) say, and
+    /// fails where `parse` fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of `parse`.
+    fn identify<'a>(callback: &Callback<'a>) -> Result<Identity<'a>, ParseError> {
+        let event = Self::parse(callback)?;
+        let subject = event.subject().map(str::to_owned);
+        Ok(Identity::new(event.key()).with_subject(subject))
     }
 }

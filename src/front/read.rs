@@ -1,6 +1,6 @@
 //! Reading an event, before anything is stored.
 
-use crate::event::{Callback, Event, EventKey, ParseError};
+use crate::event::{Callback, Event, EventKey, InvalidKey, ParseError};
 
 /// Why a proven caller's callback does not become a record.
 #[derive(Debug)]
@@ -17,12 +17,7 @@ pub(crate) fn read<E: Event>(
     signed: Option<&str>,
 ) -> Result<(E, EventKey), Unreadable> {
     let event = E::parse(callback).map_err(Unreadable::Parse)?;
-    if signed.is_some() && signed != event.subject() {
-        return Err(Unreadable::Subject);
-    }
-    let key = event
-        .key()
-        .map_err(|invalid| Unreadable::Parse(invalid.into()))?;
+    let key = held_against(signed, event.subject(), || event.key())?;
     Ok((event, key))
 }
 
@@ -31,5 +26,19 @@ pub(crate) fn read_key<E: Event>(
     callback: &Callback<'_>,
     signed: Option<&str>,
 ) -> Result<EventKey, Unreadable> {
-    read::<E>(callback, signed).map(|(_, key)| key)
+    let identity = E::identify(callback).map_err(Unreadable::Parse)?;
+    let (key, subject) = identity.into_parts();
+    held_against(signed, subject.as_deref(), || key)
+}
+
+/// The key of an event, if it has the subject that was signed.
+fn held_against(
+    signed: Option<&str>,
+    subject: Option<&str>,
+    key: impl FnOnce() -> Result<EventKey, InvalidKey>,
+) -> Result<EventKey, Unreadable> {
+    if signed.is_some() && signed != subject {
+        return Err(Unreadable::Subject);
+    }
+    key().map_err(|invalid| Unreadable::Parse(invalid.into()))
 }

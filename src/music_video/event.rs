@@ -1,9 +1,14 @@
 //! The event: a video is ready, or could not be made.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::{encode, parse};
-use crate::event::{Callback, Event, EventKey, InvalidKey, ParseError};
+use super::{
+    encode,
+    parse::{self, Report},
+};
+use crate::event::{Callback, Event, EventKey, Identity, InvalidKey, ParseError};
 
 /// The end of a music video task.
 ///
@@ -112,31 +117,46 @@ impl MusicVideo {
 
 impl Event for MusicVideo {
     fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
-        let report = parse::report(callback.body(), ["video_url"], |[video_url]| {
-            parse::text(video_url).ok_or("a success without a video_url")
-        })?;
+        let report = report(callback)?;
         Ok(Self {
-            task_id: report.task_id,
+            task_id: report.task_id.into_owned(),
             code: report.code,
-            msg: report.msg,
+            msg: report.msg.into_owned(),
             outcome: match report.outcome {
-                Ok(video_url) => Outcome::Succeeded { video_url },
+                Ok(video_url) => Outcome::Succeeded {
+                    video_url: video_url.into_owned(),
+                },
                 Err(failure) => Outcome::Failed(failure),
             },
         })
     }
 
     fn key(&self) -> Result<EventKey, InvalidKey> {
-        let rank = match self.outcome {
-            Outcome::Failed(_) => 0,
-            Outcome::Succeeded { .. } => 1,
-        };
-        Ok(EventKey::new(&self.task_id)?.with_rank(rank))
+        key(
+            &self.task_id,
+            matches!(self.outcome, Outcome::Succeeded { .. }),
+        )
     }
 
     fn subject(&self) -> Option<&str> {
         Some(&self.task_id)
     }
+
+    fn identify<'a>(callback: &Callback<'a>) -> Result<Identity<'a>, ParseError> {
+        let report = report(callback)?;
+        let key = key(&report.task_id, report.outcome.is_ok());
+        Ok(Identity::new(key).with_subject(Some(report.task_id)))
+    }
+}
+
+fn report<'a>(callback: &Callback<'a>) -> Result<Report<'a, Cow<'a, str>>, ParseError> {
+    parse::report(callback.body(), ["video_url"], |[video_url]| {
+        parse::borrowed_text(video_url).ok_or("a success without a video_url")
+    })
+}
+
+fn key(task_id: &str, succeeded: bool) -> Result<EventKey, InvalidKey> {
+    Ok(EventKey::new(task_id)?.with_rank(succeeded.into()))
 }
 
 impl Failure {

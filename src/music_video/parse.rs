@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::plain::Said;
+use self::plain::{Head, Said};
 use super::{Failure, event::is_success};
 use crate::event::{ParseError, json};
 
@@ -15,10 +15,10 @@ use crate::event::{ParseError, json};
 pub(super) type Reason = &'static str;
 
 /// What every callback says of its task.
-pub(super) struct Report<T> {
-    pub(super) task_id: String,
+pub(super) struct Report<'a, T> {
+    pub(super) task_id: Cow<'a, str>,
     pub(super) code: i64,
-    pub(super) msg: String,
+    pub(super) msg: Cow<'a, str>,
     pub(super) outcome: Result<T, Failure>,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn report<'a, T, const N: usize>(
     body: &'a [u8],
     names: [&str; N],
     success: impl FnOnce([Option<&'a RawValue>; N]) -> Result<T, Reason>,
-) -> Result<Report<T>, ParseError> {
+) -> Result<Report<'a, T>, ParseError> {
     let text = json::text(body)?;
     let read = || {
         let plain = plain::read(text, names);
@@ -122,19 +122,19 @@ impl<'a, const N: usize> Envelope<'a, N> {
     }
 
     /// The task's id, the code, and the words.
-    pub(super) fn head(&self) -> Result<(String, i64, String), Reason> {
+    pub(super) fn head(&self) -> Result<Head<'a>, Reason> {
         let (code, msg) = self.code_and_msg()?;
-        let task_id = self.task_id()?.into_owned();
+        let task_id = self.task_id()?;
         Ok((task_id, code, msg))
     }
 
     /// The code and the words.
-    pub(super) fn code_and_msg(&self) -> Result<(i64, String), Reason> {
+    pub(super) fn code_and_msg(&self) -> Result<(i64, Cow<'a, str>), Reason> {
         if self.repeated {
             return Err(TWICE);
         }
         let code = self.code.and_then(integer).ok_or("no usable code")?;
-        let msg = self.msg.and_then(string).unwrap_or_default().into_owned();
+        let msg = self.msg.and_then(string).unwrap_or_default();
         Ok((code, msg))
     }
 
@@ -272,8 +272,12 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
 
 /// The value as text, if it is a string and not empty.
 pub(super) fn text(raw: Option<&RawValue>) -> Option<String> {
-    let text = raw.and_then(string).filter(|text| !text.is_empty());
-    text.map(Cow::into_owned)
+    borrowed_text(raw).map(Cow::into_owned)
+}
+
+/// The same, as it stands in the callback.
+pub(super) fn borrowed_text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    raw.and_then(string).filter(|text| !text.is_empty())
 }
 
 /// The value as a finite number, given as a number or as text.

@@ -1,6 +1,6 @@
 //! Laws of an event.
 
-use std::time::UNIX_EPOCH;
+use std::{borrow::Cow, time::UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -11,7 +11,8 @@ use crate::event::{Callback, Event, ParseError};
 ///
 /// - [`parse`](Event::parse) and [`key`](Event::key) do not panic,
 /// - they give the same answer for the same callback,
-/// - [`subject`](Event::subject) does too.
+/// - [`subject`](Event::subject) does too,
+/// - [`identify`](Event::identify) says what these say.
 ///
 /// The input is the body. Of an event that reads [headers](Event::HEADERS), the input begins with their
 /// values, each in a line of its own and in their order, and the body is what follows them. An empty
@@ -22,21 +23,22 @@ use crate::event::{Callback, Event, ParseError};
 /// When a law is broken.
 pub fn fuzz_event<E: Event>(input: &[u8]) {
     let (headers, body) = headers_and_body(E::HEADERS, input);
+    let callback = Callback::new(body, UNIX_EPOCH, &headers);
+    let said = |error: ParseError| (error.kind(), error.to_string());
     let read = || {
-        let callback = Callback::new(body, UNIX_EPOCH, &headers);
-        match E::parse(&callback) {
-            Ok(event) => {
-                let key = event.key().map_err(|invalid| invalid.to_string());
-                Ok((key, event.subject().map(str::to_owned)))
-            }
-            Err(error) => Err((error.kind(), ParseError::to_string(&error))),
-        }
+        let event = E::parse(&callback).map_err(said)?;
+        Ok((event.key(), event.subject().map(str::to_owned)))
     };
     let (first, second) = (read(), read());
     assert_eq!(
         first, second,
         "the event is read differently the second time"
     );
+    let identity = E::identify(&callback).map_err(said).map(|identity| {
+        let (key, subject) = identity.into_parts();
+        (key, subject.map(Cow::into_owned))
+    });
+    assert_eq!(identity, first, "the event is identified differently");
 }
 
 /// Takes the values of headers from the front of an input.
@@ -62,7 +64,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::event::{EventKey, InvalidKey};
+    use crate::event::{EventKey, Identity, InvalidKey};
 
     struct Steady;
 
@@ -98,6 +100,46 @@ mod tests {
     #[should_panic(expected = "read differently")]
     fn a_key_that_changes_is_found() {
         fuzz_event::<Moody>(b"");
+    }
+
+    struct Mistaken<const OF: usize>;
+
+    impl<const OF: usize> Event for Mistaken<OF> {
+        fn parse(callback: &Callback<'_>) -> Result<Self, ParseError> {
+            Steady::parse(callback).map(|_| Self)
+        }
+        fn key(&self) -> Result<EventKey, InvalidKey> {
+            EventKey::new("key")
+        }
+        fn subject(&self) -> Option<&str> {
+            Some("subject")
+        }
+        fn identify<'a>(callback: &Callback<'a>) -> Result<Identity<'a>, ParseError> {
+            let [mut key, mut subject, mut reads] = ["key", "subject", "reads"];
+            *[&mut key, &mut subject, &mut reads][OF] = "other";
+            if reads == "reads" {
+                Steady::parse(callback)?;
+            }
+            Ok(Identity::new(EventKey::new(key)).with_subject(Some(subject)))
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "identified differently")]
+    fn another_key_than_that_of_the_event_is_found() {
+        fuzz_event::<Mistaken<0>>(b"\"a\"");
+    }
+
+    #[test]
+    #[should_panic(expected = "identified differently")]
+    fn another_subject_than_that_of_the_event_is_found() {
+        fuzz_event::<Mistaken<1>>(b"\"a\"");
+    }
+
+    #[test]
+    #[should_panic(expected = "identified differently")]
+    fn an_identity_where_there_is_no_event_is_found() {
+        fuzz_event::<Mistaken<2>>(b"1");
     }
 
     struct Labelled;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tower_callback::{
     event::ParseErrorKind,
     music_video::{Failure, MusicVideo, Outcome},
+    testing::fuzz_event,
 };
 
 use super::{parse, read};
@@ -95,6 +96,12 @@ proptest! {
         let mut event = MusicVideo::failed("t", 400, "m");
         event.outcome = Outcome::Failed(Failure::Other(code * 200));
         prop_assert_eq!(read(event.encode()).outcome, Outcome::Failed(Failure::ServerError));
+    }
+
+    #[test]
+    fn the_front_finds_the_key_that_the_worker_finds((_, body) in shuffled(), cut in 0..400_usize) {
+        fuzz_event::<MusicVideo>(body.as_bytes());
+        fuzz_event::<MusicVideo>(&body.as_bytes()[..cut.min(body.len())]);
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn envelope<'a, const N: usize>(
     let text = json::text(body).map_err(|_| unreadable("it is not UTF-8"))?;
     let envelope = Envelope::of(text, names).map_err(unreadable)?;
     let (code, message) = envelope.code_and_msg().map_err(unreadable)?;
-    Ok((envelope, code, message))
+    Ok((envelope, code, message.into_owned()))
 }
 
 fn at(code: i64) -> impl Fn(Reason) -> Unreadable {

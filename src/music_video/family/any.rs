@@ -210,6 +210,7 @@ impl Shape {
         ];
         let envelope = Envelope::of(text, names)?;
         let (task_id, code, msg) = envelope.head()?;
+        let (task_id, msg) = (task_id.into_owned(), msg.into_owned());
         let members = envelope.data;
         let others = members.others;
         let [stage, list, wav, stems, images, notes, video] = members.once()?;

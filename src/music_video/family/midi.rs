@@ -44,9 +44,9 @@ impl Event for Midi {
             },
         )?;
         Ok(Self {
-            task_id: report.task_id,
+            task_id: report.task_id.into_owned(),
             code: report.code,
-            msg: report.msg,
+            msg: report.msg.into_owned(),
             outcome: report.outcome,
         })
     }

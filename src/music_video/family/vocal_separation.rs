@@ -36,9 +36,9 @@ impl Event for VocalSeparation {
             Stems::read(info.ok_or("a success without vocal_removal_info")?)
         })?;
         Ok(Self {
-            task_id: report.task_id,
+            task_id: report.task_id.into_owned(),
             code: report.code,
-            msg: report.msg,
+            msg: report.msg.into_owned(),
             outcome: report.outcome,
         })
     }

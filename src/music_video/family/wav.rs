@@ -30,9 +30,9 @@ impl Event for Wav {
             parse::text(url).ok_or("a success without an audioWavUrl")
         })?;
         Ok(Self {
-            task_id: report.task_id,
+            task_id: report.task_id.into_owned(),
             code: report.code,
-            msg: report.msg,
+            msg: report.msg.into_owned(),
             outcome: report.outcome,
         })
     }

@@ -4,13 +4,19 @@
 //! as text, an id given twice, a `data` that is no object, an escape in a name, and what is not JSON.
 //! What is plain says the same there.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-/// The task's id, the code and the words, and those members of `data` that were asked for.
-pub(super) type Said<'a, const N: usize> = ((String, i64, String), [Option<&'a RawValue>; N]);
+/// The task's id, the code and the words.
+pub(super) type Head<'a> = (Cow<'a, str>, i64, Cow<'a, str>);
+
+/// These, and those members of `data` that were asked for.
+pub(super) type Said<'a, const N: usize> = (Head<'a>, [Option<&'a RawValue>; N]);
 
 /// What a plain callback says. None for one that is not plain.
 pub(super) fn read<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<Said<'a, N>> {
@@ -46,22 +52,23 @@ impl<'a, const N: usize> Visitor<'a> for Root<'_, N> {
                 }
             }
         }
-        let task_id = task_id.filter(|id: &String| !id.is_empty());
+        let task_id = task_id.filter(|Text(id)| !id.is_empty());
         match (task_id, code, members) {
-            (Some(task_id), Some(code), Some(members)) => {
-                Ok(((task_id, code, msg.unwrap_or_default()), members))
+            (Some(Text(task_id)), Some(code), Some(members)) => {
+                let Text(msg) = msg.unwrap_or_default();
+                Ok(((task_id, code, msg), members))
             }
             _ => Err(A::Error::custom("something is missing")),
         }
     }
 }
 
-struct Data<'n, const N: usize> {
+struct Data<'n, 'a, const N: usize> {
     names: [&'n str; N],
-    task_id: &'n mut Option<String>,
+    task_id: &'n mut Option<Text<'a>>,
 }
 
-impl<'a, const N: usize> DeserializeSeed<'a> for Data<'_, N> {
+impl<'a, const N: usize> DeserializeSeed<'a> for Data<'_, 'a, N> {
     type Value = [Option<&'a RawValue>; N];
 
     fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<Self::Value, D::Error> {
@@ -69,7 +76,7 @@ impl<'a, const N: usize> DeserializeSeed<'a> for Data<'_, N> {
     }
 }
 
-impl<'a, const N: usize> Visitor<'a> for Data<'_, N> {
+impl<'a, const N: usize> Visitor<'a> for Data<'_, 'a, N> {
     type Value = [Option<&'a RawValue>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +97,10 @@ impl<'a, const N: usize> Visitor<'a> for Data<'_, N> {
         Ok(members)
     }
 }
+
+/// Text, borrowed where nothing in it is escaped. A `Cow` alone would always be owned.
+#[derive(Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn once<T, E: Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
     match slot.replace(value) {
