@@ -33,7 +33,12 @@ impl EventKey {
             1..=Self::MAX_LEN => {}
             _ => return Err(InvalidKey::TooLong),
         }
-        if key.chars().any(char::is_control) {
+        // Almost all keys are ASCII, and bytes are faster looked at.
+        let has_control = match key.is_ascii() {
+            true => key.bytes().any(|byte| byte.is_ascii_control()),
+            false => key.chars().any(char::is_control),
+        };
+        if has_control {
             return Err(InvalidKey::ControlCharacter);
         }
         Ok(Self {

@@ -15,11 +15,12 @@ pub(super) enum BodyError {
 
 /// Whether the head announces more than `limit` bytes. Then nothing is read.
 pub(super) fn announces_more<B: Body>(headers: &HeaderMap, body: &B, limit: usize) -> bool {
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
-        .unwrap_or(0);
-    announced.max(body.size_hint().lower()) > limit as u64
+    let hint = body.size_hint();
+    let announced = hint.exact().or_else(|| {
+        let length = headers.get(CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    });
+    announced.unwrap_or(0).max(hint.lower()) > limit as u64
 }
 
 /// Reads at most `limit` bytes. A body that arrives in one piece is not copied.

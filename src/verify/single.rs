@@ -14,10 +14,12 @@ pub(super) fn parameter<'a>(
     presented: &Presented<'a>,
     name: &str,
 ) -> Result<&'a [u8], RefusalKind> {
-    let query = presented.uri().query().unwrap_or_default();
-    only(query.split('&').filter_map(|pair| {
-        let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (found == name).then_some(value.as_bytes())
+    // Bytes, because to search such short texts for characters takes longer.
+    let query = presented.uri().query().unwrap_or_default().as_bytes();
+    only(query.split(|&byte| byte == b'&').filter_map(|pair| {
+        let mut parts = pair.splitn(2, |&byte| byte == b'=');
+        let found = parts.next().unwrap_or_default();
+        (found == name.as_bytes()).then(|| parts.next().unwrap_or_default())
     }))
 }
 
