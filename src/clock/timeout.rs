@@ -1,7 +1,7 @@
 //! A future, and the time that it has.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -30,8 +30,8 @@ pin_project! {
         #[pin]
         future: F,
         make: Option<M>,
-        #[pin]
-        sleep: Option<S>,
+        // In a box, since what never waits should not carry it about.
+        sleep: Option<Pin<Box<S>>>,
     }
 }
 
@@ -44,17 +44,17 @@ where
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Some(output));
         }
         if let Some(make) = this.make.take() {
-            this.sleep.set(Some(make()));
+            *this.sleep = Some(Box::pin(make()));
         }
-        let Some(sleep) = this.sleep.as_pin_mut() else {
+        let Some(sleep) = this.sleep else {
             return Poll::Pending;
         };
         // A future that has used up its task's budget must not keep the time from being looked at.
-        std::pin::pin!(unconstrained(sleep)).poll(cx).map(|()| None)
+        pin!(unconstrained(sleep.as_mut())).poll(cx).map(|()| None)
     }
 }

@@ -2,11 +2,8 @@
 
 use std::{
     ops::Range,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -32,7 +29,7 @@ use crate::{
         Callback, EventKey, Meta, ParseErrorKind, TraceContext, listed_headers, stored_precision,
     },
     panic,
-    store::{Inserted, NewRecord},
+    store::{Inserted, NewRecord, StoreError},
     verify::{Presented, Refusal, RefusalKind, Verdict, Verified},
 };
 
@@ -60,16 +57,17 @@ where
         arrived: stored_precision(endpoint.clock.now()),
         head,
         segment,
-        proven: AtomicBool::new(false),
+        by_head: None,
+        by_body: OnceLock::new(),
         span: Span::none(),
     };
-    match endpoint.admit(&receipt, &body) {
-        Ok(admission) => {
+    match endpoint.admit(&mut receipt, &body) {
+        Ok(()) => {
             let endpoint = Arc::clone(endpoint);
             let span = endpoint.span(&receipt.head.method, route);
             receipt.span = span.clone();
             let answer = async move {
-                let outcome = endpoint.work(&receipt, body, admission).await;
+                let outcome = endpoint.work(&receipt, body).await;
                 endpoint.answer(receipt, &outcome)
             };
             CallbackFuture::running(answer, span)
@@ -89,14 +87,19 @@ pub(super) struct Receipt {
     arrived: SystemTime,
     pub(super) head: request::Parts,
     segment: Segment,
-    /// Whether the caller has proved himself by now: what goes wrong after that is not concealed.
-    proven: AtomicBool,
+    /// What the caller has proved by now, of the two ways: what goes wrong after that is not concealed.
+    by_head: Option<Verified>,
+    by_body: OnceLock<Verified>,
     span: Span,
 }
 
 impl Receipt {
+    fn verified(&self) -> Option<&Verified> {
+        self.by_head.as_ref().or_else(|| self.by_body.get())
+    }
+
     fn is_proven(&self) -> bool {
-        self.proven.load(Ordering::Relaxed)
+        self.verified().is_some()
     }
 
     /// Where the request stands in its trace, as a middleware of the user's says, or the caller.
@@ -119,41 +122,39 @@ impl Receipt {
     }
 }
 
-/// What the head has proved.
-enum Admission {
-    Proven(Verified),
-    NeedsBody,
-}
-
 impl Endpoint {
-    /// The proof by head. Nothing is read or stored for who fails it, and no task is started.
-    fn admit<B: Body>(&self, receipt: &Receipt, body: &B) -> Result<Admission, Disposition> {
+    /// The proof by head, which may leave it to the body. Nothing is read or stored for who fails it, and
+    /// no task is started.
+    fn admit<B: Body>(&self, receipt: &mut Receipt, body: &B) -> Result<(), Disposition> {
         if receipt.head.method != Method::POST {
             return Err(Disposition::MethodNotAllowed);
         }
         let verdict = panic::catch(|| self.proof.verify(&receipt.presented()))
             .map_err(|_| Disposition::Panicked { proven: false })?;
-        let (admission, limit) = match verdict {
-            Verdict::Accept(verified) => (Admission::Proven(verified), self.settings.body_limit),
-            Verdict::NeedsBody => (Admission::NeedsBody, self.settings.unproven_body_limit()),
+        let limit = match verdict {
+            Verdict::Accept(verified) => {
+                receipt.by_head = Some(verified);
+                self.settings.body_limit
+            }
+            Verdict::NeedsBody => self.settings.unproven_body_limit(),
             Verdict::Refuse(refusal) => return Err(Disposition::Refused(refusal)),
         };
-        let proven = matches!(admission, Admission::Proven(_));
         if body::announces_more(&receipt.head.headers, body, limit) {
+            let proven = receipt.is_proven();
             return Err(Disposition::TooLarge { proven });
         }
-        Ok(admission)
+        Ok(())
     }
 
     /// Everything that the head does not decide, within the ack deadline.
-    async fn work<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Outcome
+    async fn work<B>(&self, receipt: &Receipt, body: B) -> Outcome
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
         // Pinned where it is made, as other futures here: they are too large to be moved about.
-        let work = pin!(self.process(receipt, body, admission));
+        let work = pin!(self.process(receipt, body));
         let left = || self.left(receipt);
         let proven = || receipt.is_proven();
         match self.clock.timeout_of(left, panic::catch_future(work)).await {
@@ -164,36 +165,28 @@ impl Endpoint {
         }
     }
 
-    async fn process<B>(&self, receipt: &Receipt, body: B, admission: Admission) -> Outcome
+    async fn process<B>(&self, receipt: &Receipt, body: B) -> Outcome
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let proven = match admission {
-            Admission::Proven(verified) => {
-                receipt.proven.store(true, Ordering::Relaxed);
-                self.read_body(body, self.settings.body_limit, true)
-                    .await
-                    .map(|body| (verified, body))
-            }
-            Admission::NeedsBody => self.prove_by_body(receipt, body).await,
+        let body = match receipt.is_proven() {
+            true => self.read_body(body, self.settings.body_limit, true).await,
+            false => Box::pin(self.prove_by_body(receipt, body)).await,
         };
-        match proven {
-            Ok((verified, body)) => {
-                receipt.proven.store(true, Ordering::Relaxed);
-                self.take(receipt, verified, body).await
-            }
-            Err(disposition) => disposition.into(),
+        let next = match body {
+            Ok(body) => self.take(receipt, body),
+            Err(disposition) => return disposition.into(),
+        };
+        match next {
+            Next::Answer(outcome) => outcome,
+            Next::Wait(outcome) => outcome.await,
         }
     }
 
     /// The proof by body, within the budget that all such bodies share.
-    async fn prove_by_body<B>(
-        &self,
-        receipt: &Receipt,
-        body: B,
-    ) -> Result<(Verified, Bytes), Disposition>
+    async fn prove_by_body<B>(&self, receipt: &Receipt, body: B) -> Result<Bytes, Disposition>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -209,13 +202,13 @@ impl Endpoint {
             .read_body(body, self.settings.unproven_body_limit(), false)
             .await?;
         match self.proof.verify(&receipt.presented().with_body(&body)) {
-            Verdict::Accept(verified) => Ok((verified, body)),
-            Verdict::Refuse(refusal) => Err(Disposition::Refused(refusal)),
-            Verdict::NeedsBody => Err(Disposition::Refused(Refusal::new(
-                RefusalKind::Undecided,
-                "proof",
-            ))),
+            Verdict::Accept(verified) => {
+                receipt.by_body.get_or_init(|| verified);
+            }
+            Verdict::Refuse(refusal) => return Err(Disposition::Refused(refusal)),
+            Verdict::NeedsBody => {}
         }
+        Ok(body)
     }
 
     async fn read_body<B: Body>(
@@ -234,10 +227,14 @@ impl Endpoint {
     }
 
     /// Takes what a proven caller sent.
-    async fn take(&self, receipt: &Receipt, verified: Verified, body: Bytes) -> Outcome {
+    fn take<'a>(&'a self, receipt: &'a Receipt, body: Bytes) -> Next<'a> {
+        let Some(verified) = receipt.verified() else {
+            let refusal = Refusal::new(RefusalKind::Undecided, "proof");
+            return Disposition::Refused(refusal).into();
+        };
         span::proven(&receipt.span, || receipt.trace_context());
-        self.trace_proof(&verified);
-        self.count_proof(&verified);
+        self.trace_proof(verified);
+        self.count_proof(verified);
         let headers = listed_headers(&receipt.head.headers, self.headers);
         if Meta::size_of(&headers) > Meta::MAX_HEADERS {
             return Disposition::TooLarge { proven: true }.into();
@@ -258,9 +255,11 @@ impl Endpoint {
                 };
                 match taken {
                     Ok(Ok(Taken::Key(key))) => {
-                        return self.store(receipt, &verified, &headers, key, body).await;
+                        return self.store(receipt, verified, &headers, key, body);
                     }
-                    Ok(Ok(Taken::Started(accepting))) => return accepted(accepting.await),
+                    Ok(Ok(Taken::Started(accepting))) => {
+                        return Next::wait(async { accepted(accepting.await) });
+                    }
                     Ok(Err(Unreadable::Subject)) => {
                         let refusal = Refusal::new(RefusalKind::Subject, "event");
                         return Disposition::Refused(refusal).into();
@@ -279,18 +278,17 @@ impl Endpoint {
                 }
             }
         };
-        // In a box of its own: it is rare, and larger than all the rest.
-        Box::pin(self.quarantine(receipt, &verified, headers, body, unread)).await
+        Next::wait(self.quarantine(receipt, verified, headers, body, unread))
     }
 
-    async fn store(
-        &self,
-        receipt: &Receipt,
+    fn store<'a>(
+        &'a self,
+        receipt: &'a Receipt,
         verified: &Verified,
         headers: &HeaderMap,
         key: EventKey,
         body: Bytes,
-    ) -> Outcome {
+    ) -> Next<'a> {
         let (queue, (key, rank)) = match &self.sink {
             Sink::Store {
                 hint: Some(hint), ..
@@ -300,7 +298,14 @@ impl Endpoint {
         let record = NewRecord::new(queue.clone(), key, body)
             .with_rank(rank)
             .with_meta(meta(receipt, verified, headers).encode());
-        let outcome = self.insert(receipt, record).await;
+        match self.insert_now(&record) {
+            Some(outcome) => self.stored(outcome).into(),
+            None => Next::wait(async { self.stored(self.insert(receipt, record).await) }),
+        }
+    }
+
+    /// Wakes the worker if there is work for it.
+    fn stored(&self, outcome: Outcome) -> Outcome {
         if let (Disposition::Stored | Disposition::Upgraded, Sink::Store { wake, .. }) =
             (outcome.disposition, &self.sink)
         {
@@ -309,18 +314,19 @@ impl Endpoint {
         outcome
     }
 
+    /// Inserts into a store that waits for nothing.
+    fn insert_now(&self, record: &NewRecord) -> Option<Outcome> {
+        match &self.sink {
+            Sink::Store { committer, .. } => committer.insert_now(record).map(inserted),
+            Sink::Accept(_) => None,
+        }
+    }
+
     pub(super) async fn insert(&self, receipt: &Receipt, record: NewRecord) -> Outcome {
         let Sink::Store { committer, .. } = &self.sink else {
             return Disposition::NotAccepted.into();
         };
-        match committer.insert(record, || self.patience(receipt)).await {
-            Ok(Inserted::Fresh) => Disposition::Stored.into(),
-            Ok(Inserted::Upgraded) => Disposition::Upgraded.into(),
-            Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs }.into(),
-            Ok(Inserted::Full) => Disposition::Full.into(),
-            Ok(Inserted::Busy) => Disposition::Busy.into(),
-            Err(error) => Outcome::failed(Disposition::StoreFailed, chain(&error)),
-        }
+        inserted(committer.insert(record, || self.patience(receipt)).await)
     }
 
     /// How long a store may take: a little less than what is left of the ack deadline, so that its
@@ -347,6 +353,37 @@ impl Endpoint {
         );
         span::ended(&receipt.span, outcome.disposition, reply.status());
         reply
+    }
+}
+
+/// What follows once a callback was looked at.
+enum Next<'a> {
+    Answer(Outcome),
+    /// In a box of its own, as every future here that most requests do without: what is left is
+    /// small enough for an allocator's fast path.
+    Wait(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
+}
+
+impl<'a> Next<'a> {
+    fn wait(outcome: impl Future<Output = Outcome> + Send + 'a) -> Self {
+        Self::Wait(Box::pin(outcome))
+    }
+}
+
+impl<T: Into<Outcome>> From<T> for Next<'_> {
+    fn from(outcome: T) -> Self {
+        Self::Answer(outcome.into())
+    }
+}
+
+fn inserted(answer: Result<Inserted, StoreError>) -> Outcome {
+    match answer {
+        Ok(Inserted::Fresh) => Disposition::Stored.into(),
+        Ok(Inserted::Upgraded) => Disposition::Upgraded.into(),
+        Ok(Inserted::Duplicate { differs, .. }) => Disposition::Repeated { differs }.into(),
+        Ok(Inserted::Full) => Disposition::Full.into(),
+        Ok(Inserted::Busy) => Disposition::Busy.into(),
+        Err(error) => Outcome::failed(Disposition::StoreFailed, chain(&error)),
     }
 }
 

@@ -91,6 +91,22 @@ impl Committer {
         }))
     }
 
+    /// The insert into a store of ours that waits for nothing, and where nothing of a user's runs;
+    /// `None` if this is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub(crate) fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>> {
+        let shared = &*self.0;
+        let begun = count::IS_ON.then(|| shared.clock.stopwatch());
+        let answer = shared.inbox.insert_now(record)?;
+        if let Some(begun) = begun {
+            shared.count(1, answer.is_ok(), &begun);
+        }
+        Some(answer)
+    }
+
     /// Resolves when the record is durable or was refused.
     ///
     /// Dropping the future takes a record out whose batch has not begun; a batch that has begun
@@ -109,9 +125,6 @@ impl Committer {
     ) -> Result<Inserted, StoreError> {
         let Shared { clock, .. } = &*self.0;
         if self.0.volatile {
-            if let Some(answer) = self.0.insert_now(&record) {
-                return answer;
-            }
             let alone = slice::from_ref(&record);
             let outcome = clock.timeout_of(patience, self.0.call(alone)).await;
             let answers = outcome.ok_or_else(too_slow).flatten().flatten()?;
@@ -164,16 +177,6 @@ impl Shared {
             Some(hands) => hands.elapsed(),
             None => self.clock.of_store(self.origin.elapsed()),
         }
-    }
-
-    /// The call of a store of ours that waits for nothing, and where nothing of a user's runs.
-    fn insert_now(&self, record: &NewRecord) -> Option<Result<Inserted, StoreError>> {
-        let begun = count::IS_ON.then(|| self.clock.stopwatch());
-        let answer = self.inbox.insert_now(record)?;
-        if let Some(begun) = begun {
-            self.count(1, answer.is_ok(), &begun);
-        }
-        Some(answer)
     }
 
     /// One call of the store, which is somebody else's code: what it answers, or how it is broken.
