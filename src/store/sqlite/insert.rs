@@ -8,9 +8,9 @@ use super::{
     Shared,
     clock::ceil_millis,
     db_error::store_error,
-    plan::{Candidate, Known, Plan, decide, read_known},
-    queues::{Queues, select_queues},
-    rows::{self, KeyHash, RowsSql},
+    plan::{Candidate, Known, Plan, Upgrade, decide, read_known},
+    queues::{Queues, commit, select_queues},
+    rows::{self, KeyHash, Over, RowsSql},
 };
 use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError};
 
@@ -35,31 +35,33 @@ SELECT n.i, s.state, s.id, s.rank, s.digest, s.token, NULL, NULL, NULL
 FROM n CROSS JOIN tower_callback_seen s ON s.k = substr(?1, n.i * 16 + 1, 16)"
 );
 
-static INSERT: LazyLock<RowsSql> = LazyLock::new(|| {
-    RowsSql::new(
-        "INSERT OR ROLLBACK INTO tower_callback_record
+const INSERT_RECORDS: Over<'_> = Over {
+    before: "INSERT OR ROLLBACK INTO tower_callback_record
             (seq, queue, k, id, rank, digest, born, due, token, state, at)
          SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9,
             iif(column8 IS NULL, 2, 0), iif(column8 IS NULL, column7, NULL)
          FROM",
-        9,
-        "WHERE column1 IS NOT NULL",
-    )
-});
+    columns: 9,
+    after: "WHERE column1 IS NOT NULL",
+};
 
-static INSERT_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
-    RowsSql::new(
-        "INSERT OR ROLLBACK INTO tower_callback_payload (seq, key, meta, body)
+const INSERT_PAYLOADS: Over<'_> = Over {
+    before: "INSERT OR ROLLBACK INTO tower_callback_payload (seq, key, meta, body)
          SELECT column1, column2, column3, column4 FROM",
-        4,
-        "WHERE column1 IS NOT NULL",
-    )
-});
+    columns: 4,
+    after: "WHERE column1 IS NOT NULL",
+};
+
+static INSERT: LazyLock<RowsSql> =
+    LazyLock::new(|| RowsSql::new(&[INSERT_RECORDS, INSERT_PAYLOADS], ""));
+
+/// Most batches have nothing to do after that, and a caller waits for every round trip.
+static INSERT_AND_COMMIT: LazyLock<RowsSql> =
+    LazyLock::new(|| RowsSql::new(&[INSERT_RECORDS, INSERT_PAYLOADS], commit!("?", "?")));
 
 /// A lease stays good, and the record is due when it ends; what is dead lives again.
-static UPGRADE: LazyLock<RowsSql> = LazyLock::new(|| {
-    RowsSql::new(
-        "UPDATE OR ROLLBACK tower_callback_record AS r SET
+const UPGRADE_RECORDS: Over<'_> = Over {
+    before: "UPDATE OR ROLLBACK tower_callback_record AS r SET
             id = v.column2, rank = v.column3, digest = v.column4, born = v.column5,
             attempt = 0, expiries = 0, error = NULL,
             next_due = iif(r.state = 1, v.column6, NULL),
@@ -67,18 +69,18 @@ static UPGRADE: LazyLock<RowsSql> = LazyLock::new(|| {
             at = iif(r.state = 2, v.column5, NULL),
             state = iif(r.state = 3, 0, r.state)
          FROM",
-        6,
-        "AS v WHERE r.seq = v.column1",
-    )
-});
+    columns: 6,
+    after: "AS v WHERE r.seq = v.column1",
+};
 
-static UPGRADE_PAYLOAD: LazyLock<RowsSql> = LazyLock::new(|| {
-    RowsSql::new(
-        "UPDATE OR ROLLBACK tower_callback_payload AS p SET meta = v.column2, body = v.column3 FROM",
-        3,
-        "AS v WHERE p.seq = v.column1",
-    )
-});
+const UPGRADE_PAYLOADS: Over<'_> = Over {
+    before: "UPDATE OR ROLLBACK tower_callback_payload AS p SET meta = v.column2, body = v.column3 FROM",
+    columns: 3,
+    after: "AS v WHERE p.seq = v.column1",
+};
+
+static UPGRADE: LazyLock<RowsSql> =
+    LazyLock::new(|| RowsSql::new(&[UPGRADE_RECORDS, UPGRADE_PAYLOADS], ""));
 
 /// Forgets packed keys that were done or disowned, because they are pending again: what is alive is
 /// not in `seen`. A row's number may have been another's before, so its key is compared.
@@ -194,24 +196,22 @@ async fn run(
         query("ROLLBACK").execute(conn).await.map_err(store_error)?;
         return Ok((answers, Vec::new()));
     }
-    write(conn, batch, &plan, &mut queues, last, now)
+    let dropped = write(shared, conn, batch, &plan, queues, last, now)
         .await
         .map_err(store_error)?;
-    let dropped = drop_oldest(conn, shared.quarantine, &mut queues)
-        .await
-        .map_err(store_error)?;
-    queues.commit(conn, now).await.map_err(store_error)?;
     Ok((answers, dropped))
 }
 
+/// Writes what is planned, and commits. Says how much was dropped from which quarantine.
 async fn write(
+    shared: &Shared,
     conn: &mut SqliteConnection,
     batch: &Batch<'_>,
     plan: &Plan,
-    queues: &mut Queues,
+    mut queues: Queues,
     mut last: i64,
     now: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<(Queue, u64)>, sqlx::Error> {
     let Batch {
         records,
         hashes,
@@ -230,17 +230,29 @@ async fn write(
             .execute(&mut *conn)
             .await?;
     }
-    for chunk in plan.new.chunks(RowsSql::MAX_ROWS) {
-        let mut rows = query(INSERT.for_rows(chunk.len()));
-        let mut payloads = query(INSERT_PAYLOAD.for_rows(chunk.len()));
-        for row in chunk {
+    upgrade(conn, batch, &plan.upgrades, &mut queues, now).await?;
+    let mut numbers = Vec::with_capacity(plan.new.len());
+    for row in &plan.new {
+        let number = queues.number(conn, &records[row.index].queue).await?;
+        queues.change(number, 1);
+        numbers.push(number);
+    }
+    let overfull = queues.overfull(shared.quarantine);
+
+    let chunks = plan.new.chunks(RowsSql::MAX_ROWS);
+    let numbers = numbers.chunks(RowsSql::MAX_ROWS);
+    let mut left = chunks.len();
+    for (chunk, numbers) in chunks.zip(numbers) {
+        left -= 1;
+        let commits = left == 0 && overfull.is_empty();
+        let sql = if commits { &INSERT_AND_COMMIT } else { &INSERT };
+        let mut statement = query(sql.for_rows(chunk.len()));
+        let fill = RowsSql::filled_up(chunk.len()) - chunk.len();
+        for ((seq, row), queue) in (last + 1..).zip(chunk).zip(numbers) {
             let record = &records[row.index];
-            let queue = queues.number(conn, &record.queue).await?;
-            queues.change(queue, 1);
-            last += 1;
-            rows = rows
-                .bind(last)
-                .bind(queue)
+            statement = statement
+                .bind(seq)
+                .bind(*queue)
                 .bind(hashes[row.index].to_vec())
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
@@ -248,41 +260,72 @@ async fn write(
                 .bind(now)
                 .bind(due(record, now))
                 .bind(row.token.as_deref());
-            payloads = payloads
-                .bind(last)
+        }
+        for _ in 0..fill * INSERT_RECORDS.columns {
+            statement = statement.bind(None::<i64>);
+        }
+        for (seq, row) in (last + 1..).zip(chunk) {
+            let record = &records[row.index];
+            statement = statement
+                .bind(seq)
                 .bind(&*record.key)
                 .bind(&*record.meta)
                 .bind(&*record.body);
         }
-        rows.execute(&mut *conn).await?;
-        payloads.execute(&mut *conn).await?;
+        for _ in 0..fill * INSERT_PAYLOADS.columns {
+            statement = statement.bind(None::<i64>);
+        }
+        if commits {
+            let statement = statement.bind(now).bind(queues.changes());
+            statement.execute(conn).await?;
+            return Ok(Vec::new());
+        }
+        statement.execute(&mut *conn).await?;
+        last += count(chunk.len());
     }
-    for chunk in plan.upgrades.chunks(RowsSql::MAX_ROWS) {
-        let mut rows = query(UPGRADE.for_rows(chunk.len()));
-        let mut payloads = query(UPGRADE_PAYLOAD.for_rows(chunk.len()));
+    let dropped = drop_oldest(conn, overfull, &mut queues).await?;
+    queues.commit(conn, now).await?;
+    Ok(dropped)
+}
+
+async fn upgrade(
+    conn: &mut SqliteConnection,
+    batch: &Batch<'_>,
+    upgrades: &[Upgrade],
+    queues: &mut Queues,
+    now: i64,
+) -> Result<(), sqlx::Error> {
+    for chunk in upgrades.chunks(RowsSql::MAX_ROWS) {
+        let mut statement = query(UPGRADE.for_rows(chunk.len()));
+        let fill = RowsSql::filled_up(chunk.len()) - chunk.len();
         for upgrade in chunk {
-            let record = &records[upgrade.index];
+            let record = &batch.records[upgrade.index];
             if upgrade.was_dead {
                 let queue = queues.number(conn, &record.queue).await?;
                 queues.change(queue, 1);
             }
-            rows = rows
+            statement = statement
                 .bind(upgrade.seq)
                 .bind(record.id.to_bytes().to_vec())
                 .bind(record.rank)
-                .bind(digests[upgrade.index])
+                .bind(batch.digests[upgrade.index])
                 .bind(now)
                 .bind(due(record, now));
-            payloads = payloads
+        }
+        for _ in 0..fill * UPGRADE_RECORDS.columns {
+            statement = statement.bind(None::<i64>);
+        }
+        for upgrade in chunk {
+            let record = &batch.records[upgrade.index];
+            statement = statement
                 .bind(upgrade.seq)
                 .bind(&*record.meta)
                 .bind(&*record.body);
         }
-        rows.execute(&mut *conn).await?;
-        payloads.execute(&mut *conn).await?;
+        statement.execute(&mut *conn).await?;
     }
-    if !plan.upgrades.is_empty() {
-        let seqs = plan.upgrades.iter().map(|upgrade| upgrade.seq);
+    if !upgrades.is_empty() {
+        let seqs = upgrades.iter().map(|upgrade| upgrade.seq);
         query(FORGET_FAILURES)
             .bind(rows::json_array(seqs))
             .execute(&mut *conn)
@@ -321,11 +364,11 @@ fn count(len: usize) -> i64 {
 /// Makes room in quarantines that are too full, and says how much was dropped from which.
 async fn drop_oldest(
     conn: &mut SqliteConnection,
-    most: u64,
+    overfull: Vec<(i64, Queue, i64)>,
     queues: &mut Queues,
 ) -> Result<Vec<(Queue, u64)>, sqlx::Error> {
     let mut dropped = Vec::new();
-    for (number, name, excess) in queues.overfull(most) {
+    for (number, name, excess) in overfull {
         let done = query(
             "DELETE FROM tower_callback_record WHERE seq IN (
                 SELECT seq FROM tower_callback_record

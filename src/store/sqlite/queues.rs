@@ -16,11 +16,24 @@ macro_rules! select_queues {
 }
 pub(super) use select_queues;
 
-/// Counters are kept by whoever writes: counting a backlog takes as long as the backlog is.
-const COMMIT: &str = "
-UPDATE tower_callback_queue AS q SET live = live + (j.value ->> 1), clock = max(clock, ?2)
-FROM json_each(?1) j WHERE q.id = (j.value ->> 0);
-COMMIT";
+/// Writes the time and the [changes](Queues::changes), and commits: for the end of a statement, by the
+/// names of its parameters. Counters are kept by whoever writes: counting a backlog takes as long as the
+/// backlog is.
+macro_rules! commit {
+    ($now:literal, $changes:literal) => {
+        concat!(
+            "UPDATE tower_callback_queue AS q SET
+                clock = max(clock, ",
+            $now,
+            "), live = live + (j.value ->> 1)
+            FROM json_each(",
+            $changes,
+            ") j WHERE q.id = (j.value ->> 0);
+            COMMIT"
+        )
+    };
+}
+pub(super) use commit;
 
 /// The queues as they were read in a transaction, and how they change in it.
 #[derive(Default)]
@@ -129,15 +142,20 @@ impl Queues {
             .collect()
     }
 
+    /// How the numbers of live records have changed.
+    pub(super) fn changes(&self) -> String {
+        let changed = self.0.iter().filter(|queue| queue.change != 0);
+        json_pairs(changed.map(|queue| (queue.number, queue.change)))
+    }
+
     /// Writes the changes and the time, and commits.
     pub(super) async fn commit(
         &self,
         conn: &mut SqliteConnection,
         now: i64,
     ) -> Result<(), sqlx::Error> {
-        let changed = self.0.iter().filter(|queue| queue.change != 0);
-        let changes = json_pairs(changed.map(|queue| (queue.number, queue.change)));
-        query(COMMIT).bind(changes).bind(now).execute(conn).await?;
+        let statement = query(commit!("?1", "?2")).bind(now).bind(self.changes());
+        statement.execute(conn).await?;
         Ok(())
     }
 }

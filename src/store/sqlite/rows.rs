@@ -81,8 +81,15 @@ pub(super) fn json_pairs(pairs: impl IntoIterator<Item = (i64, i64)>) -> String 
     format!("[{}]", pairs.join(","))
 }
 
-/// A statement over a list of rows of parameters. Lists are filled up with rows of NULL to the next
-/// power of two, so that a handful of prepared statements serves every batch.
+/// A statement over a list of rows of parameters: `before (VALUES (?, …), …) after`.
+pub(super) struct Over<'a> {
+    pub(super) before: &'a str,
+    pub(super) columns: usize,
+    pub(super) after: &'a str,
+}
+
+/// Statements that are sent at once, each over a list of as many rows. Lists are filled up with rows of
+/// NULL to the next power of two, so that a handful of prepared statements serves every batch.
 pub(super) struct RowsSql {
     sizes: Vec<Arc<str>>,
 }
@@ -90,24 +97,35 @@ pub(super) struct RowsSql {
 impl RowsSql {
     pub(super) const MAX_ROWS: usize = 256;
 
-    /// `before (VALUES (?, …), …) after`, for rows of `columns` parameters.
-    pub(super) fn new(before: &str, columns: usize, after: &str) -> Self {
-        let row = format!("({})", vec!["?"; columns].join(","));
+    /// The statements, and one behind them, whose parameters are without numbers, too.
+    pub(super) fn new(statements: &[Over<'_>], end: &str) -> Self {
         let sizes = (0..=Self::MAX_ROWS.ilog2())
             .map(|power| {
-                let rows = vec![row.as_str(); 1 << power].join(",");
-                format!("{before} (VALUES {rows}) {after}").into()
+                let mut sql = String::new();
+                for statement in statements {
+                    let row = format!("({})", vec!["?"; statement.columns].join(","));
+                    let rows = vec![row; 1 << power].join(",");
+                    let Over { before, after, .. } = statement;
+                    // Writing to a string does not fail.
+                    let _ = write!(sql, "{before} (VALUES {rows}) {after};");
+                }
+                (sql + end).into()
             })
             .collect();
         Self { sizes }
     }
 
-    /// The statement for a list of 1 to [`MAX_ROWS`](Self::MAX_ROWS) rows. What is not bound is NULL.
+    /// The statements for lists of 1 to [`MAX_ROWS`](Self::MAX_ROWS) rows.
     pub(super) fn for_rows(&self, rows: usize) -> AssertSqlSafe<Arc<str>> {
-        let power = rows.clamp(1, Self::MAX_ROWS).next_power_of_two().ilog2();
+        let power = Self::filled_up(rows).ilog2();
         let sql = &self.sizes[usize::try_from(power).unwrap_or_default()];
         // Made of this crate's own text and question marks.
         AssertSqlSafe(Arc::clone(sql))
+    }
+
+    /// How many rows have to be bound, with those of NULL.
+    pub(super) fn filled_up(rows: usize) -> usize {
+        rows.clamp(1, Self::MAX_ROWS).next_power_of_two()
     }
 }
 
@@ -116,11 +134,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_filled_up_to_a_power_of_two() {
-        let sql = RowsSql::new("SELECT * FROM", 2, "");
-        assert_eq!(&*sql.for_rows(1).0, "SELECT * FROM (VALUES (?,?)) ");
-        assert_eq!(sql.for_rows(3).0.matches("(?,?)").count(), 4);
-        assert_eq!(sql.for_rows(256).0.matches("(?,?)").count(), 256);
+    fn lists_are_filled_up_to_a_power_of_two() {
+        let over = |before, columns| Over {
+            before,
+            columns,
+            after: "t",
+        };
+        let sql = RowsSql::new(
+            &[over("SELECT * FROM", 2), over("DELETE FROM", 1)],
+            "COMMIT",
+        );
+        assert_eq!(
+            &*sql.for_rows(1).0,
+            "SELECT * FROM (VALUES (?,?)) t;DELETE FROM (VALUES (?)) t;COMMIT"
+        );
+        for (rows, filled_up) in [(1, 1), (3, 4), (129, 256), (256, 256)] {
+            assert_eq!(RowsSql::filled_up(rows), filled_up);
+            let sql = sql.for_rows(rows);
+            assert_eq!(sql.0.matches("(?,?)").count(), filled_up);
+            assert_eq!(sql.0.matches("(?)").count(), filled_up);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     Shared,
     clock::ceil_millis,
     db_error::{is_locked, store_error},
-    queues::{Queues, select_queues},
+    queues::{Queues, commit, select_queues},
     rows::{self, DEAD, LEASED, PENDING},
     settings,
 };
@@ -33,25 +33,28 @@ FROM n CROSS JOIN tower_callback_seen s
 WHERE +s.token = substr(?1, n.i * 48 + 33, 16)"
 );
 
-/// Remembers the keys of what is done (`?1`: rows as a JSON array, `?2`: now). What is alive is not in
-/// `seen`, unless a `complete` was cut off and its transaction committed all the same: then that row
-/// tells of an earlier event, and this one replaces it.
-const DONE: &str = "
-INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
-SELECT r.k, r.seq, r.queue, 4, ?2, r.rank, r.digest, r.token, r.id
-FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
-UPDATE OR ROLLBACK tower_callback_record SET state = 4, due = NULL, at = ?2
-WHERE seq IN (SELECT value FROM json_each(?1))";
+/// Everything that a batch changes, in one round trip: `$1` is now, and the others are JSON arrays, most of
+/// which are empty. Not `?7`, by which a statement gets a parameter for every number below it.
+///
+/// - The keys of what is done (`$2`, rows) are remembered. What is alive is not in `seen`, unless a
+///   `complete` was cut off and its transaction committed all the same: then that row tells of an
+///   earlier event, and this one replaces it.
+/// - The keys of what is disowned (`$3`, rows) are free, and the tokens that freed them remembered.
+/// - What goes on is written (`$4`, `Change`).
+/// - The attempts that failed are written down (`$5`, `Change`), before they are forgotten over newer ones
+///   (`$6`: how many are kept).
+const SETTLE: &str = concat!(
+    "INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
+SELECT r.k, r.seq, r.queue, 4, $1, r.rank, r.digest, r.token, r.id
+FROM json_each($2) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
+UPDATE OR ROLLBACK tower_callback_record SET state = 4, due = NULL, at = $1
+WHERE seq IN (SELECT value FROM json_each($2));
 
-/// Frees the keys, and remembers the tokens that freed them.
-const DISOWN: &str = "
 INSERT OR REPLACE INTO tower_callback_seen (k, seq, queue, state, at, rank, digest, token, id)
-SELECT r.k, r.seq, r.queue, 5, ?2, r.rank, r.digest, r.token, r.id
-FROM json_each(?1) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
-DELETE FROM tower_callback_record WHERE seq IN (SELECT value FROM json_each(?1))";
+SELECT r.k, r.seq, r.queue, 5, $1, r.rank, r.digest, r.token, r.id
+FROM json_each($3) j CROSS JOIN tower_callback_record r ON r.seq = j.value;
+DELETE FROM tower_callback_record WHERE seq IN (SELECT value FROM json_each($3));
 
-/// Writes what goes on: `Change` as JSON.
-const CHANGE: &str = "
 UPDATE OR ROLLBACK tower_callback_record SET
     state = (j.value ->> 1),
     due = (j.value ->> 2),
@@ -60,20 +63,20 @@ UPDATE OR ROLLBACK tower_callback_record SET
     next_due = (j.value ->> 5),
     attempt = (j.value ->> 6),
     error = coalesce(j.value ->> 7, error)
-FROM json_each(?1) j WHERE seq = (j.value ->> 0)";
+FROM json_each($4) j WHERE seq = (j.value ->> 0);
 
-/// Writes down the attempts that failed (`Change` as JSON, `?2`: now), before they are forgotten over
-/// newer ones (`?3`: how many are kept).
-const FAILED: &str = "
 INSERT INTO tower_callback_failure (seq, n, attempt, at, error)
 SELECT j.value ->> 0,
     coalesce((SELECT max(n) FROM tower_callback_failure f WHERE f.seq = (j.value ->> 0)), 0) + 1,
-    j.value ->> 6, ?2, j.value ->> 7
-FROM json_each(?1) j;
+    j.value ->> 6, $1, j.value ->> 7
+FROM json_each($5) j;
 DELETE FROM tower_callback_failure WHERE (seq, n) IN (
-    SELECT f.seq, f.n FROM json_each(?1) j CROSS JOIN tower_callback_failure f
+    SELECT f.seq, f.n FROM json_each($5) j CROSS JOIN tower_callback_failure f
         ON f.seq = (j.value ->> 0)
-    WHERE f.n <= (SELECT max(n) FROM tower_callback_failure m WHERE m.seq = f.seq) - ?3)";
+    WHERE f.n <= (SELECT max(n) FROM tower_callback_failure m WHERE m.seq = f.seq) - $6);
+",
+    commit!("$1", "$7")
+);
 
 /// A row as it is after the settlements so far.
 struct Standing {
@@ -295,29 +298,19 @@ async fn write(
         }
         queues.change(standing.queue, -1);
     }
-    for (statement, seqs) in [(DONE, done), (DISOWN, disowned)] {
-        if !seqs.is_empty() {
-            query(statement)
-                .bind(rows::json_array(seqs))
-                .bind(now)
-                .execute(&mut *conn)
-                .await?;
-        }
-    }
-    if !changes.is_empty() {
-        let json = to_json(&changes)?;
-        query(CHANGE).bind(json).execute(&mut *conn).await?;
-        changes.retain(|change| change.7.is_some());
-    }
-    if !changes.is_empty() {
-        query(FAILED)
-            .bind(to_json(&changes)?)
-            .bind(now)
-            .bind(i64::try_from(Record::MAX_FAILURES).unwrap_or(i64::MAX))
-            .execute(&mut *conn)
-            .await?;
-    }
-    queues.commit(conn, now).await
+    let changed = to_json(&changes)?;
+    changes.retain(|change| change.7.is_some());
+    query(SETTLE)
+        .bind(now)
+        .bind(rows::json_array(done))
+        .bind(rows::json_array(disowned))
+        .bind(changed)
+        .bind(to_json(&changes)?)
+        .bind(i64::try_from(Record::MAX_FAILURES).unwrap_or(i64::MAX))
+        .bind(queues.changes())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 fn to_json(changes: &[Change]) -> Result<String, sqlx::Error> {
