@@ -5,6 +5,7 @@ mod drive;
 mod growth;
 mod handling;
 mod inserts;
+mod pauses;
 mod place;
 
 use std::{fs, path::PathBuf, time::Duration};
@@ -73,7 +74,8 @@ pub(crate) fn grow(options: &GrowthOptions, docs: &Docs) -> Result<(), BoxError>
         .build()?
         .block_on(async {
             let places = Places::start();
-            let report = growth::run(&places, remembered, options.quick).await?;
-            docs.section("growth", &report)
+            let pauses = pauses::run(remembered).await?;
+            let growth = growth::run(&places, remembered, options.quick).await?;
+            docs.section("growth", &format!("{growth}\n{pauses}\n"))
         })
 }
