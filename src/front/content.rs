@@ -28,8 +28,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn is_json_type(value: &str) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || (essence.len() > 5
-            && essence.is_char_boundary(essence.len() - 5)
-            && essence[essence.len() - 5..].eq_ignore_ascii_case("+json"))
+    let essence = essence.as_bytes();
+    let has_suffix = |(name, suffix): (&[u8], &[u8; 5])| {
+        !name.is_empty() && suffix.eq_ignore_ascii_case(b"+json")
+    };
+    essence.eq_ignore_ascii_case(b"application/json")
+        || essence.split_last_chunk().is_some_and(has_suffix)
 }

@@ -57,7 +57,9 @@ async fn a_strict_content_type_refuses_others_and_keeps_what_they_sent() {
     assert_eq!(send("Application/JSON; charset=utf-8").await, 200);
     assert_eq!(send("application/cloudevents+json").await, 200);
     assert_eq!(rig.quarantined().await, 0);
-    assert_eq!(send("text/plain").await, 415);
+    for other in ["text/plain", "text", "+json", "application/json5", ""] {
+        assert_eq!(send(other).await, 415, "{other}");
+    }
     assert_eq!(rig.quarantined().await, 1);
     let two = [
         ("content-type", "application/json"),
