@@ -173,6 +173,8 @@ mod tests {
         assert_eq!(of(pattern, "/cb/a/b"), Match::Foreign);
         assert_eq!(of(pattern, "/cb//abc"), Match::NearMiss);
         assert_eq!(of(pattern, "/CB/abc"), Match::NearMiss);
+        assert_eq!(of(pattern, "/CB/abc/"), Match::NearMiss);
+        assert_eq!(of(pattern, "/CB/a/b"), Match::Foreign);
     }
 
     #[test]

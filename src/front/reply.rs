@@ -96,3 +96,42 @@ pub(super) fn reply(
     *response.extensions_mut() = extensions;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::{Refusal, RefusalKind};
+
+    #[test]
+    fn each_reply_says_its_status_and_no_more() {
+        let refusal = Refusal::new(RefusalKind::Mismatch, "token");
+        for (disposition, said) in [
+            (Disposition::Stored, r#"{"status":"received"}"#),
+            (Disposition::Malformed, r#"{"error":"bad request"}"#),
+            (Disposition::Refused(refusal), r#"{"error":"unauthorized"}"#),
+            (
+                Disposition::MethodNotAllowed,
+                r#"{"error":"method not allowed"}"#,
+            ),
+            (
+                Disposition::TooSlow { proven: true },
+                r#"{"error":"request timeout"}"#,
+            ),
+            (
+                Disposition::TooLarge { proven: true },
+                r#"{"error":"payload too large"}"#,
+            ),
+            (
+                Disposition::Encoded,
+                r#"{"error":"unsupported media type"}"#,
+            ),
+            (Disposition::Unprocessable, r#"{"error":"unprocessable"}"#),
+            (Disposition::Full, r#"{"error":"unavailable"}"#),
+        ] {
+            let (head, ()) = http::Request::new(()).into_parts();
+            let reply = reply(head, disposition, false, &HeaderValue::from_static("60"));
+            assert_eq!(reply.status(), disposition.status());
+            assert_eq!(reply.into_body().0.unwrap(), said);
+        }
+    }
+}

@@ -117,13 +117,16 @@ async fn a_foreign_request_waits_for_the_app_in_its_own_future() {
 struct Probe {
     ready: bool,
     calls: Arc<AtomicUsize>,
+    clones: Arc<AtomicUsize>,
 }
 
 impl Clone for Probe {
     fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
         Self {
             ready: false,
             calls: Arc::clone(&self.calls),
+            clones: Arc::clone(&self.clones),
         }
     }
 }
@@ -178,6 +181,20 @@ async fn only_an_app_that_was_made_ready_is_called() {
 }
 
 #[tokio::test]
+async fn a_foreign_request_goes_to_the_very_app_that_was_made_ready() {
+    let rig = rig().await;
+    let probe = Probe::default();
+    let (calls, clones) = (Arc::clone(&probe.calls), Arc::clone(&probe.clones));
+    let mut service = rig.service.layer(PATH).unwrap().layer(probe);
+    for _ in 0..3 {
+        let ready = service.ready().await.unwrap();
+        ready.call(foreign()).await.unwrap();
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert_eq!(clones.load(Ordering::Relaxed), 0, "none had to be made");
+}
+
+#[tokio::test]
 async fn an_app_that_fails_to_get_ready_fails_foreign_requests_only() {
     #[derive(Clone)]
     struct Broken;
@@ -210,6 +227,23 @@ async fn an_app_that_fails_to_get_ready_fails_foreign_requests_only() {
         .await
         .unwrap_err();
     assert_eq!(error, "broken");
+}
+
+#[tokio::test]
+async fn an_answer_ends_with_its_last_byte_and_an_empty_one_at_once() {
+    use http_body::Body as _;
+    use http_body_util::BodyExt;
+    let rig = rig().await;
+    let app = service_fn(async |_: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let app = rig.service.layer(PATH).unwrap().layer(app);
+    let empty = app.clone().oneshot(foreign()).await.unwrap();
+    assert!(empty.body().is_end_stream(), "the app's");
+    let mut ours = app.oneshot(callback()).await.unwrap().into_body();
+    assert!(!ours.is_end_stream());
+    ours.frame().await.unwrap().unwrap();
+    assert!(ours.is_end_stream(), "our reply");
 }
 
 #[tokio::test]
