@@ -6,8 +6,9 @@ use tower::ServiceExt;
 use tower_callback::{
     Callback, CallbackService, Callbacks, Event, EventKey, MemoryStore, MusicVideo, Token,
     event::{InvalidKey, ParseError},
+    front::TEST_CALLBACK,
     testing::{Fault, Recording},
-    verify::{Secret, Signature, Verify},
+    verify::{Secret, Signature, Verdict, Verify},
     verify_fn,
 };
 use tracing::Level;
@@ -40,6 +41,15 @@ async fn a_missing_proof_is_traced_at_debug_and_a_wrong_one_is_a_warning() {
             "{line}"
         );
     }
+}
+
+#[tokio::test]
+async fn another_method_than_post_is_traced_at_debug() {
+    let capture = Capture::start(Level::TRACE);
+    let rig = rig().await;
+    request(rig.server.addr, "GET", &url(), &[], "").await;
+    let refused = capture.lines("callback refused");
+    assert_one(&refused, &["DEBUG", "music-video", "status=405"]);
 }
 
 #[tokio::test]
@@ -136,6 +146,19 @@ fn assert_one(lines: &[String], told: &[&str]) {
 
 fn endpoint() -> Callbacks<MusicVideo> {
     Callbacks::new(crate::NAME, Token::query("token", SECRET))
+}
+
+#[tokio::test]
+async fn what_goes_well_is_neither_a_warning_nor_an_error() {
+    let service = endpoint().store(MemoryStore::new()).build_front().unwrap();
+    for (body, what) in [
+        (SUCCESS, "a new event"),
+        (SUCCESS, "its repeat"),
+        (TEST_CALLBACK, "a test"),
+    ] {
+        let lines = trouble(service.clone(), body).await;
+        assert!(lines.is_empty(), "{what}: {lines:?}");
+    }
 }
 
 #[tokio::test]
@@ -261,6 +284,22 @@ async fn a_flood_that_makes_the_proof_panic_is_one_line_a_second() {
     assert!(lines >= 1, "it is traced");
     assert!(
         lines < 50,
+        "each request of a stranger has a line of its own"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_bodies_that_are_too_large_before_proof_is_one_line_a_second() {
+    let capture = Capture::start(Level::TRACE);
+    let proof = verify_fn(|_| Verdict::NeedsBody);
+    let rig = rig_of::<MusicVideo>(proof, |b| b.unproven_body_limit(10)).await;
+    for _ in 0..50 {
+        assert_eq!(rig.send(SUCCESS).await, 413);
+    }
+    let lines = capture.lines("status=413");
+    assert!(lines[0].contains("callback refused"), "{}", lines[0]);
+    assert!(
+        lines.len() < 50,
         "each request of a stranger has a line of its own"
     );
 }
