@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::Request;
-use tower::Service;
+use tower::{Service, ServiceExt};
 use tower_callback::{
-    CallbackService, Callbacks, Clock, MemoryStore, MusicVideo, Token,
+    CallbackService, Callbacks, Clock, Disposition, MemoryStore, MusicVideo, Token,
     testing::{Fault, Recording},
 };
 
@@ -61,6 +61,28 @@ async fn a_store_that_hangs_is_503_by_the_ack_deadline() {
     assert_eq!(post(server.addr, &url(), SUCCESS).await.status, 503);
     store.heal();
     assert_eq!(post(server.addr, &url(), SUCCESS).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_given_up_before_the_deadline_so_that_it_is_blamed() {
+    let hands = Clock::manual();
+    let store = Recording::new(MemoryStore::with_clock(&hands));
+    store.fail(Fault::Hang);
+    let service = Callbacks::<MusicVideo>::new(NAME, Token::query("token", SECRET))
+        .store(store)
+        .clock(hands.clock())
+        .ack_deadline(LONG)
+        .build_front()
+        .unwrap();
+    let request = Request::post(url()).body(SUCCESS.to_owned()).unwrap();
+    let mut answer = Box::pin(service.oneshot(request));
+    assert!(poll_once(&mut answer).await.is_none(), "it waits");
+    hands.advance(LONG - Duration::from_millis(1));
+    let response = poll_once(&mut answer).await.expect("it is answered");
+    assert_eq!(
+        response.unwrap().extensions().get(),
+        Some(&Disposition::StoreFailed)
+    );
 }
 
 #[tokio::test]

@@ -149,6 +149,29 @@ async fn concealed_who_proved_himself_by_his_body_is_told_to_come_again() {
 }
 
 #[tokio::test]
+async fn concealed_a_body_that_does_not_come_to_prove_anything_is_the_same_404() {
+    // Over is the time of a body, of 5 seconds, or before it that of the answer.
+    for (deadline, over) in [(10, 5), (4, 4)] {
+        let hands = Clock::manual();
+        let service = Callbacks::<MusicVideo>::new("music-video", body_proof())
+            .store(MemoryStore::with_clock(&hands))
+            .clock(hands.clock())
+            .ack_deadline(Duration::from_secs(deadline))
+            .conceal()
+            .build_front()
+            .unwrap();
+        let request = Request::post(PATH)
+            .header("x-length", "1")
+            .body(Never)
+            .unwrap();
+        let mut answer = Box::pin(service.oneshot(request));
+        assert!(poll_once(&mut answer).await.is_none(), "it waits");
+        hands.advance(Duration::from_secs(over));
+        assert_eq!(answer.await.unwrap().status(), 404, "after {over} s");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_goes_out_before_the_body_is_asked_for() {
     let rig = rig().await;
     let mut client = Client::connect(rig.server.addr).await;
