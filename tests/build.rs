@@ -113,7 +113,7 @@ fn headers_that_no_request_has_and_headers_listed_twice_are_refused() {
 }
 
 #[test]
-fn a_limit_of_zero_is_refused_by_its_name() {
+fn a_limit_of_zero_or_beyond_any_machine_is_refused_by_its_name() {
     let zero = Duration::ZERO;
     let fix = "leave it out for the default";
     assert_wrong(|| builder().body_limit(0), "body_limit", fix);
@@ -126,8 +126,10 @@ fn a_limit_of_zero_is_refused_by_its_name() {
     assert_wrong(|| builder().body_timeout(zero), "body_timeout", fix);
     assert_wrong(|| builder().ack_deadline(zero), "ack_deadline", fix);
     assert_wrong(|| builder().retry_after(zero), "retry_after", fix);
+    let most = tokio::sync::Semaphore::MAX_PERMITS;
+    assert!(builder().unproven_bodies(most).build_front().is_ok());
     assert_wrong(
-        || builder().unproven_bodies(usize::MAX),
+        || builder().unproven_bodies(most + 1),
         "unproven_bodies",
         "default of 64",
     );
