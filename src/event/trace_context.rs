@@ -280,8 +280,11 @@ mod tests {
         );
         assert_eq!(u64::from_be_bytes(context.span_id()), 0xb7ad_6b71_6920_3331);
         assert!(context.is_sampled());
-        let unsampled = format!("{}02", &PARENT[..53]);
-        assert!(!unsampled.parse::<TraceContext>().unwrap().is_sampled());
+        for (flags, is_sampled) in [("00", false), ("02", false), ("03", true)] {
+            let other = format!("{}{flags}", &PARENT[..53]);
+            let other: TraceContext = other.parse().unwrap();
+            assert_eq!(other.is_sampled(), is_sampled, "{flags}");
+        }
         let kept = Kept::from(context.clone().with_state("a=1"));
         assert_eq!(kept.read(), Some(context.with_state("a=1")));
     }
@@ -343,12 +346,16 @@ mod tests {
         assert_eq!(read(&["ab=1,a=2"]), "ab=1,a=2");
         let long = format!("a={}", "x".repeat(MAX_PART));
         assert_eq!(read(&[&long]), long);
+        let long_key = format!("{}=1", "k".repeat(MAX_PART));
+        assert_eq!(read(&[&long_key]), long_key);
         let many = |count| (0..count).map(|n| format!("k{n}=1")).collect::<Vec<_>>();
         assert_eq!(read(&[&many(32).join(",")]), many(32).join(","));
         for wrong in [
             "no member",
             "A=1",
             "=1",
+            "_a=1",
+            &format!("k{long_key}"),
             "a=1,a=2",
             "a=1=2",
             &format!("{long}x"),
