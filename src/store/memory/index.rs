@@ -232,4 +232,45 @@ mod tests {
             assert_eq!(index.find(in_one_part(id), |it| it == spot), Some(spot));
         }
     }
+
+    #[test]
+    fn however_full_a_part_is_a_record_that_comes_moves_few_others() {
+        let hashes = Hashes::new();
+        let queue = Queue::events("music-video");
+        let in_one_part = |id: u32| hashes.place(&queue, &id.to_ne_bytes()) & !(0xffff_ffff << 16);
+        let moved = std::cell::Cell::new(0);
+        let place_of = |spot| match spot {
+            Spot::Alive(id) | Spot::Settled(_, id) => {
+                moved.set(moved.get() + 1);
+                in_one_part(id)
+            }
+        };
+        let mut index = Index::new();
+        // Almost as many as 1,024 buckets hold.
+        let (kept, all) = (890, 20_000);
+        for id in 0..all {
+            index.insert(in_one_part(id), Spot::Alive(id), place_of);
+            if id >= kept {
+                let old = id - kept;
+                assert!(index.remove(in_one_part(old), Spot::Alive(old)));
+            }
+        }
+        assert!(moved.get() < 10 * all, "{} moves", moved.get());
+    }
+
+    #[test]
+    fn records_are_spread_over_all_parts_so_that_none_is_slow_to_grow() {
+        let hashes = Hashes::new();
+        let queue = Queue::events("music-video");
+        let place_of = |spot| match spot {
+            Spot::Alive(id) | Spot::Settled(_, id) => hashes.place(&queue, &id.to_ne_bytes()),
+        };
+        let mut index = Index::new();
+        for id in 0..20 * PARTS as u32 {
+            let spot = Spot::Alive(id);
+            index.insert(place_of(spot), spot, place_of);
+        }
+        let fullest = index.parts.iter().map(HashTable::len).max();
+        assert!(fullest < Some(100), "{fullest:?}");
+    }
 }

@@ -1,11 +1,14 @@
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use bytes::Bytes;
 
-use super::{log::Entry, *};
+use super::{
+    log::{Entry, Log},
+    *,
+};
 use crate::{
     clock::Clock,
-    store::{Action, Lease, State},
+    store::{Action, Lease, State, StoreErrorKind, inspect::Cursor},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,28 +69,153 @@ async fn a_million_remembered_ids_take_at_most_64_bytes_each() {
 async fn when_too_many_are_remembered_the_oldest_is_forgotten_first() {
     let hands = Clock::manual();
     let store = MemoryStore::with_clock(&hands).with_remembered(2);
-    for (key, action) in [
-        ("a", Action::Done),
-        (
-            "b",
-            Action::Dead {
-                reason: "no".to_owned(),
-            },
-        ),
-        ("c", Action::Done),
-        ("d", Action::Done),
+    let (done, dead) = (State::Done, State::Dead);
+    let mut settled = Vec::new();
+    for (key, ending) in [
+        ("a", done),
+        ("b", dead),
+        ("c", done),
+        ("d", done),
+        ("e", dead),
+        ("f", dead),
     ] {
         put(&store, key).await;
         hands.advance(MINUTE);
         let leased = one(&store).await;
+        let reason = "no".to_owned();
+        let action = match ending {
+            State::Dead => Action::Dead { reason },
+            _ => Action::Done,
+        };
+        settle(&store, &leased.lease, action).await;
+        settled.push((key, ending));
+        let forgotten = settled.len().saturating_sub(2);
+        for (place, (key, ending)) in settled.iter().enumerate() {
+            let kept = (place >= forgotten).then_some(*ending);
+            assert_eq!(state(&store, key).await, kept, "{key} of {settled:?}");
+        }
+    }
+    let counts = store.counts(&events()).await.unwrap();
+    assert_eq!((counts.done, counts.dead), (0, 2));
+}
+
+#[tokio::test]
+async fn as_many_are_remembered_as_was_asked_for_however_they_ended() {
+    let store = MemoryStore::new().with_remembered(10);
+    for id in 0..10 {
+        put(&store, &id.to_string()).await;
+        let leased = one(&store).await;
+        let reason = String::new();
+        let action = match id % 2 {
+            0 => Action::Done,
+            _ => Action::Dead { reason },
+        };
         settle(&store, &leased.lease, action).await;
     }
-    assert_eq!(state(&store, "a").await, None);
-    assert_eq!(state(&store, "b").await, None, "dead ones count too");
-    assert_eq!(state(&store, "c").await, Some(State::Done));
-    assert_eq!(state(&store, "d").await, Some(State::Done));
     let counts = store.counts(&events()).await.unwrap();
-    assert_eq!((counts.done, counts.dead), (2, 0));
+    assert_eq!((counts.done, counts.dead), (5, 5));
+}
+
+#[tokio::test]
+async fn a_disowned_record_makes_room_for_another() {
+    let store = MemoryStore::new().with_capacity(1);
+    for key in ["a", "b", "c"] {
+        assert_eq!(put(&store, key).await, Inserted::Fresh, "{key}");
+        assert_eq!(put(&store, "more").await, Inserted::Full);
+        let leased = one(&store).await;
+        settle(&store, &leased.lease, Action::Disown).await;
+    }
+}
+
+#[tokio::test]
+async fn keys_are_told_apart_even_where_half_their_hashes_are_one() {
+    let store = MemoryStore::new();
+    let keys = [
+        (events(), "a"),
+        (events(), "b"),
+        (Queue::tracked("music-video"), "a"),
+    ];
+    let insert = |queue: &Queue, key: &str| {
+        let content = Content {
+            id: NewRecord::new(queue.clone(), "", "").id,
+            rank: 0,
+            texts: Texts::new(key.as_bytes(), b"", b""),
+            digest: None,
+        };
+        let zero = Duration::ZERO;
+        store.lock().insert(queue, 7, content, zero, zero).unwrap()
+    };
+    for (queue, key) in &keys {
+        assert_eq!(insert(queue, key), Inserted::Fresh, "while others wait");
+    }
+    let leased = store.lease(&events(), 2, MINUTE).await.unwrap();
+    settle(&store, &leased[0].lease, Action::Done).await;
+    settle(&store, &leased[1].lease, Action::Done).await;
+    for (queue, key) in &keys {
+        let repeated = insert(queue, key);
+        assert!(matches!(repeated, Inserted::Duplicate { .. }), "{key}");
+    }
+    assert_eq!(
+        insert(&events(), "c"),
+        Inserted::Fresh,
+        "beside what is done"
+    );
+}
+
+#[tokio::test]
+async fn a_page_is_filled_up_to_its_limit_and_looks_at_ten_thousand_records_at_most() {
+    let store = MemoryStore::new();
+    for id in 0..10_001 {
+        put(&store, &id.to_string()).await;
+    }
+    let page = store.list(&events(), &Listing::all().with_limit(50)).await;
+    assert_eq!(page.unwrap().records.len(), 50);
+    loop {
+        let leased = store.lease(&events(), 1000, MINUTE).await.unwrap();
+        if leased.is_empty() {
+            break;
+        }
+        for leased in leased {
+            settle(&store, &leased.lease, Action::Done).await;
+        }
+    }
+    // What is done in one queue is looked at for another one, too.
+    let other = Queue::tracked("music-video");
+    let waiting = NewRecord::new(other.clone(), "waiting", "");
+    store.insert(&[waiting]).await.unwrap();
+    let done = Listing::of(State::Done);
+    let page = store.list(&other, &done).await.unwrap();
+    assert!(page.records.is_empty());
+    let next = page.next.expect("one was not looked at");
+    let page = store.list(&other, &done.after(next)).await.unwrap();
+    assert!(page.next.is_none(), "all were");
+}
+
+#[tokio::test]
+async fn a_cursor_whose_time_is_none_is_rejected() {
+    let cursor = |nanos: u32| {
+        let parts = [&[0][..], &[0xff; 8], &nanos.to_be_bytes(), &[0; 8]];
+        Cursor::from_bytes(parts.concat())
+    };
+    let store = MemoryStore::new();
+    let last = Listing::all().after(cursor(999_999_999));
+    assert!(store.list(&events(), &last).await.is_ok());
+    let beyond = Listing::all().after(cursor(1_000_000_000));
+    let error = store.list(&events(), &beyond).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Rejected);
+}
+
+#[tokio::test]
+async fn the_id_of_another_queues_record_leads_operators_nowhere() {
+    let store = MemoryStore::new();
+    let record = NewRecord::new(events(), "task", "body");
+    store.insert(slice::from_ref(&record)).await.unwrap();
+    let other = Queue::tracked("music-video");
+    let neighbour = NewRecord::new(other.clone(), "task", "body");
+    store.insert(&[neighbour]).await.unwrap();
+    let deleted = store.delete(&other, &[record.id]).await.unwrap();
+    assert_eq!(deleted, [Deleted::Unknown]);
+    assert_eq!(state(&store, "task").await, Some(State::Pending));
 }
 
 #[tokio::test]
@@ -234,7 +362,8 @@ async fn what_upgrades_leave_behind_is_swept_and_nothing_else_is_forgotten() {
     }
     let inner = store.lock();
     assert_eq!(inner.remembered, 5);
-    assert!(inner.done.len() + inner.dead.len() <= 20);
+    let entries = |log: &Log| log.newest_before(u64::MAX).count();
+    assert!(entries(&inner.done) + entries(&inner.dead) <= 20);
 }
 
 #[tokio::test]
