@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_callback::{
-    Callback, Callbacks, Delivery, EventKey, GiveUp, HandlerError, IpAllowlist, MemoryStore,
-    MusicVideo, RetryAfter, SignedUrl, Token, TraceContext,
+    Callback, Callbacks, Delivery, Disposition, EventKey, GiveUp, HandlerError, IpAllowlist,
+    MemoryStore, MusicVideo, RetryAfter, SignedUrl, Token, TraceContext,
     event::{ParseError, Source},
     verify::{PeerAddr, Presented, Secret, Secrets, TrustedProxies, Verdict, Verified},
     verify_fn,
@@ -63,6 +63,7 @@ fn what_was_received_is_printed_without_what_it_says() {
     let context: TraceContext = parent.parse().unwrap();
     prints(context, &["TraceContext", parent]);
     assert_eq!(format!("{:>9}", Source::Callback), " callback");
+    assert_eq!(format!("{:>9}", Disposition::Stored), "   stored");
     let delivery = Delivery::new(7_u8);
     prints(delivery, &["Delivery", "event: 7", "bytes"]);
 }

@@ -11,9 +11,12 @@ use tower_callback::{
     clock::ManualClock,
     music_video::{Client, ClientError, ClientErrorKind as Kind, Code429},
 };
+use tracing::Level;
 
 use crate::{
-    CALLBACK, KEY, PENDING, TAKEN, builder, eager, never, request,
+    CALLBACK, KEY, PENDING, TAKEN, builder,
+    capture::Capture,
+    eager, never, request,
     server::{Reply, Server},
 };
 
@@ -235,6 +238,24 @@ async fn without_retries_the_first_error_is_the_last() {
     client.generate(&request(), CALLBACK).await.unwrap_err();
     client.details("task-1").await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn each_attempt_that_is_made_again_is_traced_with_its_number() {
+    let capture = Capture::start(Level::TRACE);
+    let server = Server::start(|n, _| match n {
+        0..4 => Reply::ok(r#"{"code":455}"#),
+        _ => Reply::ok(PENDING),
+    });
+    let server = server.await;
+    let client = builder(&server.base).with_retries(eager()).build().unwrap();
+    client.details("task-1").await.unwrap();
+    let lines = capture.lines("asking the provider again");
+    assert_eq!(lines.len() + 1, server.seen().len());
+    assert!(lines.len() > 1, "{lines:?}");
+    for (line, attempt) in lines.iter().zip(1..) {
+        assert!(line.contains(&format!("attempt={attempt}")), "{line}");
+    }
 }
 
 /// Turns the clock while something runs.

@@ -82,6 +82,7 @@ fn the_code_alone_decides() {
 fn code_0_is_a_success() {
     let event = read(r#"{"code":0,"data":{"task_id":"t","video_url":"u"}}"#);
     assert_eq!((event.code, url(&event)), (0, "u"));
+    assert_eq!(read(event.encode()).code, 0, "also when it was written");
     assert_eq!(event.key().unwrap().rank(), 1);
 }
 
