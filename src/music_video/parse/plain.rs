@@ -108,3 +108,20 @@ fn once<T, E: Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
         Some(_) => Err(E::custom("a member is given twice")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_provider_documents_is_read_in_one_pass() {
+        for body in [
+            r#"{"code":200,"msg":"m","data":{"task_id":"t","video_url":"u"}}"#,
+            r#"{"code":400,"msg":"m","data":{"task_id":"t","video_url":null}}"#,
+        ] {
+            let ((task_id, _, msg), [url]) = read(body, ["video_url"]).expect("it is plain");
+            assert_eq!((&*task_id, &*msg), ("t", "m"), "{body}");
+            assert!(url.is_some(), "{body}");
+        }
+    }
+}
