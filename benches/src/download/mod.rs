@@ -44,7 +44,9 @@ pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
     };
     let length = mib * MIB;
     let url = video::serve(length)?;
-    let (mut ours, mut curls, mut ratios, mut grown) = (vec![], vec![], vec![], vec![]);
+    let (mut ours, mut grown) = (vec![], vec![]);
+    let (mut curls, mut ratios) = (vec![], vec![]);
+    let (mut summed, mut summed_ratios) = (vec![], vec![]);
     for round in 1..=rounds {
         let directory = tempfile::tempdir()?;
         let start = Instant::now();
@@ -53,12 +55,20 @@ pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
         drop(directory);
         let directory = tempfile::tempdir()?;
         let start = Instant::now();
-        curl(&url, &directory.path().join("video"), length)?;
+        let file = directory.path().join("video");
+        curl(&url, &file, length)?;
         let curl_rate = rate(mib, start);
-        eprintln!("round {round}: ours {our_rate:.0} MiB/s, curl {curl_rate:.0} MiB/s");
+        sha256sum(&file)?;
+        let summed_rate = rate(mib, start);
+        eprintln!(
+            "round {round}: ours {our_rate:.0} MiB/s, curl {curl_rate:.0} MiB/s, and with a sum \
+             {summed_rate:.0} MiB/s"
+        );
         ours.push(our_rate);
         curls.push(curl_rate);
         ratios.push(our_rate / curl_rate);
+        summed.push(summed_rate);
+        summed_ratios.push(our_rate / summed_rate);
     }
     let say = |values: Vec<f64>| Spread::of(values).map_or_else(String::new, |s| s.to_string());
     let mut table = Table::new(["what", "median (least–most)"]);
@@ -67,7 +77,12 @@ pub(crate) fn run(options: &Options, docs: &Docs) -> Result<(), BoxError> {
         say(ours),
     ]);
     table.row(["curl and a sync, MiB/s".to_owned(), say(curls)]);
+    table.row([
+        "curl, a sync and `sha256sum`, MiB/s".to_owned(),
+        say(summed),
+    ]);
     table.row(["P12: ours / curl".to_owned(), say(ratios)]);
+    table.row(["ours / curl and `sha256sum`".to_owned(), say(summed_ratios)]);
     table.row(["P12: memory over idle, MiB".to_owned(), say(grown)]);
     docs.section("download", &table.to_string())
 }
@@ -105,6 +120,18 @@ fn curl(url: &str, file: &Path, length: u64) -> Result<(), BoxError> {
         return Ok(());
     }
     Err("curl failed".into())
+}
+
+/// What ours does beside, and curl does not.
+fn sha256sum(file: &Path) -> Result<(), BoxError> {
+    let run = Command::new("sha256sum")
+        .arg(file)
+        .stdout(Stdio::null())
+        .status();
+    match run.map_err(|error| format!("sha256sum does not start: {error}"))? {
+        status if status.success() => Ok(()),
+        _ => Err("sha256sum failed".into()),
+    }
 }
 
 /// Prints the length, and the KiB that the process grew by.

@@ -61,12 +61,14 @@ const LEASE_SQLITE: &str = "lease and settle alone: ours, SQLite";
 const LEASE_POSTGRES: &str = "lease and settle alone: ours, Postgres";
 const LEASE_REDIS: &str = "lease and settle alone: ours, Redis";
 
-const PAIRS: [(&str, &str); 6] = [
+const PAIRS: [(&str, &str); 8] = [
     (SQLITE, SQLITE_RAW),
     (SQLITE, SQLITE_APALIS_TUNED),
+    (SQLITE, SQLITE_APALIS),
     (SQLITE_DEFAULT, SQLITE_APALIS),
     (POSTGRES, POSTGRES_RAW),
     (POSTGRES, POSTGRES_APALIS_TUNED),
+    (POSTGRES, POSTGRES_APALIS),
     (POSTGRES_DEFAULT, POSTGRES_APALIS),
 ];
 

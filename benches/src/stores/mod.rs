@@ -74,8 +74,8 @@ pub(crate) fn grow(options: &GrowthOptions, docs: &Docs) -> Result<(), BoxError>
         .build()?
         .block_on(async {
             let places = Places::start();
-            let pauses = pauses::run(remembered).await?;
             let growth = growth::run(&places, remembered, options.quick).await?;
+            let pauses = pauses::run(remembered).await?;
             docs.section("growth", &format!("{growth}\n{pauses}\n"))
         })
 }
