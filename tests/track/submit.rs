@@ -66,6 +66,8 @@ async fn another_request_under_the_same_id_is_an_error_and_not_the_first_ones_vi
         let error = submitter.submit(&other, id).await.unwrap_err();
         assert_eq!(error.kind(), SubmitErrorKind::AnotherRequest, "{id}");
         assert!(!error.is_retryable());
+        let said = "not submitted: the correlation id is that of another request";
+        assert_eq!(error.to_string(), said);
     }
     assert_eq!(bench.provider.submitted().len(), 2);
 }
