@@ -1,5 +1,6 @@
 //! A store that fails in the middle of a submission, or of a poll.
 
+use tokio::time::timeout;
 use tower_callback::{music_video::SubmitErrorKind, store::State, testing::Fault};
 
 use crate::{
@@ -130,6 +131,18 @@ async fn a_store_that_fails_after_the_submission_gets_the_task_when_it_is_back()
     let submission = bench.turn_while(SECOND, submitting).await.unwrap();
     assert_eq!(submission.task_id(), Some("task-1"));
     assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 1);
+}
+
+#[tokio::test]
+async fn what_the_store_rejects_is_not_tried_again() {
+    let bench = Bench::new();
+    bench.store.fail(Fault::Rejected);
+    let submitter = bench.submitter();
+    let request = request();
+    let submitting = submitter.submit(&request, "order-1");
+    let error = timeout(20 * SECOND, submitting).await.expect("at once");
+    assert_eq!(error.unwrap_err().kind(), SubmitErrorKind::Store);
+    assert!(bench.provider.submitted().is_empty());
 }
 
 #[tokio::test]
