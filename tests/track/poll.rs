@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_callback::{
     event::Source,
     music_video::{Failure, Outcome, Tracker, WaitErrorKind},
-    store::State,
+    store::{Inbox, NewRecord, Queue, State},
 };
 
 use crate::{
@@ -212,6 +212,9 @@ async fn a_provider_that_fails_is_asked_again_and_later() {
     ] {
         bench.provider.show(task, view);
         bench.submitter().track(task).await.unwrap();
+        // It was put off once, and then asked for.
+        let (due_in, _) = bench.put_off(&format!("t:{task}"), 2, SECOND).await;
+        assert!(due_in >= 13 * SECOND && due_in <= 30 * SECOND, "{due_in:?}");
     }
     bench.turn(5 * HOUR, 600).await;
     for task in ["down", "key", "limit"] {
@@ -220,6 +223,20 @@ async fn a_provider_that_fails_is_asked_again_and_later() {
         bench.provider.show(task, SUCCESS);
     }
     assert_eq!(bench.until_handled(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_task_is_none() {
+    let bench = Bench::new();
+    let _running = bench.poll();
+    bench.provider.show("task-1", View::Other("task-2"));
+    bench.submitter().track("task-1").await.unwrap();
+    bench
+        .turn_until(SECOND, async || bench.provider.asked("task-1") == 3)
+        .await;
+    assert!(bench.handled().is_empty());
+    bench.provider.show("task-1", SUCCESS);
+    assert_eq!(bench.until_handled(1).await[0].event, success("task-1"));
 }
 
 #[tokio::test]
@@ -257,4 +274,19 @@ async fn a_shutdown_lets_a_poll_finish_and_another_worker_goes_on() {
     bench.until_tracked(SECOND, "t:task-1", State::Done).await;
     bench.turn(HOUR, 60).await;
     assert_eq!(bench.handled().len(), 1);
+}
+
+#[tokio::test]
+async fn what_this_version_cannot_read_waits_for_a_newer_one_until_the_deadline() {
+    let bench = Bench::new();
+    let polling = bench.polling().with_deadline(HOUR);
+    let _running = bench.run(bench.builder().poll_with(polling));
+    let strange = NewRecord::new(Queue::tracked(NAME), "z:task-1", "{}");
+    bench.store.insert(&[strange]).await.unwrap();
+    bench.turn(HOUR - MINUTE, 59).await;
+    let found = bench.tracked("z:task-1").await.unwrap();
+    assert_eq!(found.state, State::Pending);
+    bench.until_tracked(MINUTE, "z:task-1", State::Dead).await;
+    assert!(bench.hands.elapsed() < HOUR + 10 * MINUTE);
+    assert_eq!(bench.provider.asked_at_all(), 0);
 }
