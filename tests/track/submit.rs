@@ -85,7 +85,9 @@ async fn a_submission_after_its_event_is_that_event() {
     running.call(&url, &success("task-1")).await;
     bench.until_tracked(SECOND, "c:order-1", State::Done).await;
     let again = bench.submitter().submit(&request(), "order-1").await;
-    let event = bench.turn_while(SECOND, again.unwrap().wait()).await;
+    let again = again.unwrap();
+    assert!(format!("{again:?}").contains("order-1"));
+    let event = bench.turn_while(SECOND, again.wait()).await;
     assert_eq!(event.unwrap(), success("task-1"));
     assert_eq!(bench.provider.submitted().len(), 1);
 }
