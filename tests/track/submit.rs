@@ -2,12 +2,12 @@
 
 use tower_callback::{
     event::Source,
-    music_video::{ClientErrorKind, GenerateRequest, SubmitErrorKind, WaitErrorKind},
+    music_video::{ClientErrorKind, GenerateRequest, SubmitErrorKind, Tracker, WaitErrorKind},
     store::State,
 };
 
 use crate::{
-    bench::{Bench, MINUTE, SECOND, request, success},
+    bench::{Bench, MINUTE, NAME, SECOND, request, success},
     provider::{Answer, PENDING, SUCCESS},
 };
 
@@ -85,9 +85,7 @@ async fn a_submission_after_its_event_is_that_event() {
     running.call(&url, &success("task-1")).await;
     bench.until_tracked(SECOND, "c:order-1", State::Done).await;
     let again = bench.submitter().submit(&request(), "order-1").await;
-    let again = again.unwrap();
-    assert!(format!("{again:?}").contains("order-1"));
-    let event = bench.turn_while(SECOND, again.wait()).await;
+    let event = bench.turn_while(SECOND, again.unwrap().wait()).await;
     assert_eq!(event.unwrap(), success("task-1"));
     assert_eq!(bench.provider.submitted().len(), 1);
 }
@@ -132,7 +130,7 @@ async fn a_provider_that_cannot_be_reached_has_got_nothing() {
     dead.addr = addr;
     let client = crate::bench::client(&dead, bench.hands.clock());
     let submitter = tower_callback::music_video::Submitter::new(
-        crate::bench::NAME,
+        NAME,
         bench.store.clone(),
         client,
         bench.signed(),
@@ -312,9 +310,14 @@ async fn neither_errors_nor_debug_tell_the_key_or_the_callback_url() {
     let unknown = submitter.submit(&request(), "order-2").await.unwrap_err();
     let submission = submitter.submit(&request(), "order-3").await.unwrap();
     let polling = bench.polling().resubmitting(submitter.clone());
+    let tracker = Tracker::new(NAME, bench.store.clone());
     let text = format!(
-        "{refused} {refused:?} {unknown} {unknown:?} {submitter:?} {submission:?} {polling:?}"
+        "{refused} {refused:?} {unknown} {unknown:?} {submitter:?} {submission:?} {polling:?} \
+         {tracker:?}"
     );
+    for shown in ["Submitter {", "Submission {", "Tracker {", "order-3", NAME] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
     for secret in ["an-api-key", crate::bench::KEY, "example.com", "cap="] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }

@@ -86,6 +86,7 @@ async fn a_submission_that_vanishes_while_somebody_waits_is_gone() {
     bench.store.settle(&[settlement]).await.unwrap();
     let error = submission.wait().await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::Gone);
+    assert_eq!(error.to_string(), "there is no such submission");
 }
 
 #[tokio::test]
