@@ -68,9 +68,11 @@ impl Broken {
     }
 }
 
-/// Whether every thread is.
+/// Whether every thread is, of those that are left: a server's workers come and go.
 fn is_traced(process: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return true;
+    };
     threads.flatten().all(|thread| {
         let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
         !status.contains("\nTracerPid:\t0\n")
