@@ -210,11 +210,15 @@ fn part(place: u64) -> usize {
 mod tests {
     use super::*;
 
+    /// Places of ids, all of them in the first part.
+    fn in_one_part() -> impl Fn(u32) -> u64 {
+        let (hashes, queue) = (Hashes::new(), Queue::events("music-video"));
+        move |id| hashes.place(&queue, &id.to_ne_bytes()) & !(0xffff_ffff << 16)
+    }
+
     #[test]
     fn a_part_does_not_grow_however_many_records_pass_through() {
-        let hashes = Hashes::new();
-        let queue = Queue::events("music-video");
-        let in_one_part = |id: u32| hashes.place(&queue, &id.to_ne_bytes()) & !(0xffff_ffff << 16);
+        let in_one_part = in_one_part();
         let place_of = |spot| match spot {
             Spot::Alive(id) | Spot::Settled(_, id) => in_one_part(id),
         };
@@ -235,9 +239,7 @@ mod tests {
 
     #[test]
     fn however_full_a_part_is_a_record_that_comes_moves_few_others() {
-        let hashes = Hashes::new();
-        let queue = Queue::events("music-video");
-        let in_one_part = |id: u32| hashes.place(&queue, &id.to_ne_bytes()) & !(0xffff_ffff << 16);
+        let in_one_part = in_one_part();
         let moved = std::cell::Cell::new(0);
         let place_of = |spot| match spot {
             Spot::Alive(id) | Spot::Settled(_, id) => {

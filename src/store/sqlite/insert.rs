@@ -247,7 +247,6 @@ async fn write(
         let commits = left == 0 && overfull.is_empty();
         let sql = if commits { &INSERT_AND_COMMIT } else { &INSERT };
         let mut statement = query(sql.for_rows(chunk.len()));
-        let fill = RowsSql::filled_up(chunk.len()) - chunk.len();
         for ((seq, row), queue) in (last + 1..).zip(chunk).zip(numbers) {
             let record = &records[row.index];
             statement = statement
@@ -261,9 +260,7 @@ async fn write(
                 .bind(due(record, now))
                 .bind(row.token.as_deref());
         }
-        for _ in 0..fill * INSERT_RECORDS.columns {
-            statement = statement.bind(None::<i64>);
-        }
+        statement = INSERT_RECORDS.fill_up(statement, chunk.len());
         for (seq, row) in (last + 1..).zip(chunk) {
             let record = &records[row.index];
             statement = statement
@@ -272,9 +269,7 @@ async fn write(
                 .bind(&*record.meta)
                 .bind(&*record.body);
         }
-        for _ in 0..fill * INSERT_PAYLOADS.columns {
-            statement = statement.bind(None::<i64>);
-        }
+        statement = INSERT_PAYLOADS.fill_up(statement, chunk.len());
         if commits {
             let statement = statement.bind(now).bind(queues.changes());
             statement.execute(conn).await?;
@@ -297,7 +292,6 @@ async fn upgrade(
 ) -> Result<(), sqlx::Error> {
     for chunk in upgrades.chunks(RowsSql::MAX_ROWS) {
         let mut statement = query(UPGRADE.for_rows(chunk.len()));
-        let fill = RowsSql::filled_up(chunk.len()) - chunk.len();
         for upgrade in chunk {
             let record = &batch.records[upgrade.index];
             if upgrade.was_dead {
@@ -312,9 +306,7 @@ async fn upgrade(
                 .bind(now)
                 .bind(due(record, now));
         }
-        for _ in 0..fill * UPGRADE_RECORDS.columns {
-            statement = statement.bind(None::<i64>);
-        }
+        statement = UPGRADE_RECORDS.fill_up(statement, chunk.len());
         for upgrade in chunk {
             let record = &batch.records[upgrade.index];
             statement = statement

@@ -2,7 +2,7 @@
 
 use std::{array::TryFromSliceError, fmt::Write as _, sync::Arc};
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Sqlite, query::Query, sqlite::SqliteArguments};
 
 pub(super) use crate::store::hash::{KeyHash, digest, key_hash};
 use crate::store::{LeaseToken, RecordId, State};
@@ -87,6 +87,18 @@ pub(super) struct Over<'a> {
     pub(super) columns: usize,
     pub(super) after: &'a str,
 }
+
+impl Over<'_> {
+    /// Binds what is missing behind so many rows: rows of NULL.
+    pub(super) fn fill_up<'q>(&self, mut statement: Statement<'q>, rows: usize) -> Statement<'q> {
+        for _ in 0..(RowsSql::filled_up(rows) - rows) * self.columns {
+            statement = statement.bind(None::<i64>);
+        }
+        statement
+    }
+}
+
+pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// Statements that are sent at once, each over a list of as many rows. Lists are filled up with rows of
 /// NULL to the next power of two, so that a handful of prepared statements serves every batch.
