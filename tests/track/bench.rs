@@ -14,12 +14,12 @@ use tower_callback::{
     clock::ManualClock,
     event::Source,
     front::ReplyBody,
-    music_video::{Client, GenerateRequest, Polling, Submitter},
+    music_video::{Client, GenerateRequest, Polling, Submission, SubmitError, Submitter},
     store::{Found, Inspect, Queue, State, Store, inspect::Listing},
     testing::{Recording, callback},
 };
 
-use crate::provider::Provider;
+use crate::provider::{Answer, Provider};
 
 pub const NAME: &str = "music-video";
 pub const KEY: &str = "a-key-of-32-random-bytes-nov-26.";
@@ -154,6 +154,19 @@ impl Bench {
                 () = tokio::time::sleep(Duration::from_millis(2)) => self.hands.advance(step),
             }
         }
+    }
+
+    /// Submits `order-1`. The provider has got it by now, and its answer waits until it is
+    /// [released](Provider::release).
+    pub async fn submit_held(
+        &self,
+        submitter: Submitter,
+    ) -> JoinHandle<Result<Submission, SubmitError>> {
+        self.provider.answer([Answer::AcceptAndHold]);
+        let mut acts = self.provider.acts();
+        let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
+        acts.recv().await.unwrap();
+        submitting
     }
 
     pub async fn until_handled(&self, count: usize) -> Vec<Handled> {

@@ -95,14 +95,8 @@ fn wherever_the_process_ends_nothing_is_paid_twice_and_what_is_left_can_be_resol
 #[test]
 fn a_crash_after_the_provider_acted_and_before_its_answer_leaves_an_intent_for_its_callback() {
     let bench = Bench::new();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let submitter = bench.submitter();
-    let mut acts = bench.provider.acts();
     let runtime = process();
-    runtime.block_on(async {
-        tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-        acts.recv().await.unwrap();
-    });
+    runtime.block_on(bench.submit_held(bench.submitter()));
     drop(runtime);
     bench.provider.release();
     assert_eq!(process().block_on(resolve(&bench)), "a paid intent");
@@ -111,13 +105,9 @@ fn a_crash_after_the_provider_acted_and_before_its_answer_leaves_an_intent_for_i
 #[test]
 fn a_crash_after_the_answer_and_before_it_is_noted_leaves_an_intent_for_its_callback() {
     let bench = Bench::new();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let submitter = bench.submitter();
-    let mut acts = bench.provider.acts();
     let runtime = process();
     runtime.block_on(async {
-        let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-        acts.recv().await.unwrap();
+        let submitting = bench.submit_held(bench.submitter()).await;
         // The answer comes, and cannot be noted.
         bench
             .store

@@ -5,7 +5,7 @@ use tower_callback::{music_video::SubmitErrorKind, store::State, testing::Fault}
 
 use crate::{
     bench::{Bench, MINUTE, SECOND, request, success},
-    provider::{Answer, SUCCESS},
+    provider::SUCCESS,
 };
 
 #[tokio::test]
@@ -86,14 +86,8 @@ async fn an_intent_that_was_noted_unanswered_before_the_store_went_away_is_submi
 async fn a_task_that_could_not_be_noted_is_its_submissions_again_once_it_is_tracked() {
     let bench = Bench::new();
     let running = bench.poll();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let mut acts = bench.provider.acts();
     let submitter = bench.submitter();
-    let submitting = tokio::spawn({
-        let submitter = submitter.clone();
-        async move { submitter.submit(&request(), "order-1").await }
-    });
-    acts.recv().await.unwrap();
+    let submitting = bench.submit_held(submitter.clone()).await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     let error = bench.turn_while(SECOND, submitting).await.unwrap();
@@ -117,18 +111,13 @@ async fn a_task_that_could_not_be_noted_is_its_submissions_again_once_it_is_trac
 #[tokio::test]
 async fn a_store_that_fails_after_the_submission_gets_the_task_when_it_is_back() {
     let bench = Bench::new();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let mut acts = bench.provider.acts();
-    let submitter = bench.submitter();
-    let submitting =
-        tokio::spawn(async move { submitter.submit(&request(), "order-1").await.unwrap() });
-    acts.recv().await.unwrap();
+    let submitting = bench.submit_held(bench.submitter()).await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     bench.turn(MINUTE, 60).await;
     assert!(!submitting.is_finished());
     bench.store.heal();
-    let submission = bench.turn_while(SECOND, submitting).await.unwrap();
+    let submission = bench.turn_while(SECOND, submitting).await.unwrap().unwrap();
     assert_eq!(submission.task_id(), Some("task-1"));
     assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 1);
 }
@@ -149,11 +138,7 @@ async fn what_the_store_rejects_is_not_tried_again() {
 async fn a_store_that_stays_away_after_the_submission_is_an_error_that_names_the_task() {
     let bench = Bench::new();
     let running = bench.poll();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let mut acts = bench.provider.acts();
-    let submitter = bench.submitter();
-    let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-    acts.recv().await.unwrap();
+    let submitting = bench.submit_held(bench.submitter()).await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     let error = bench.turn_while(SECOND, submitting).await.unwrap();

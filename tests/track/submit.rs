@@ -210,19 +210,15 @@ async fn a_caller_that_hangs_up_leaves_a_submission_that_goes_on() {
 async fn a_callback_that_overtakes_the_answer_is_the_submissions() {
     let bench = Bench::new();
     let running = bench.poll();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let mut acts = bench.provider.acts();
-    let submitting = tokio::spawn({
-        let submitter = bench.submitter();
-        async move { submitter.submit(&request(), "order-1").await }
-    });
-    acts.recv().await.unwrap();
+    let submitting = bench.submit_held(bench.submitter()).await;
     let url = bench.provider.callback_url(0);
     assert_eq!(running.call(&url, &success("task-1")).await, 200);
     bench.until_tracked(SECOND, "c:order-1", State::Done).await;
     bench.provider.release();
     let submission = submitting.await.unwrap().unwrap();
     assert_eq!(submission.task_id(), Some("task-1"));
+    let by_its_own_id = bench.tracked("t:task-1").await;
+    assert!(by_its_own_id.is_none(), "{by_its_own_id:?}");
     let event = submission.wait().await.unwrap();
     assert_eq!(event, success("task-1"));
     assert_eq!(bench.tracked("c:order-1").await.unwrap().rank, 3);
@@ -325,23 +321,4 @@ async fn neither_errors_nor_debug_tell_the_key_or_the_callback_url() {
         let stored = String::from_utf8_lossy(&record.body).into_owned();
         assert!(!stored.contains("cap="), "{stored}");
     }
-}
-
-#[tokio::test]
-async fn an_event_that_is_faster_than_the_answer_is_the_submissions_own() {
-    let bench = Bench::new();
-    let running = bench.poll();
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let mut acts = bench.provider.acts();
-    let submitter = bench.submitter();
-    let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-    acts.recv().await.unwrap();
-    let url = bench.provider.callback_url(0);
-    running.call(&url, &success("task-1")).await;
-    bench.until_tracked(SECOND, "c:order-1", State::Done).await;
-    bench.provider.release();
-    let submission = bench.turn_while(SECOND, submitting).await.unwrap().unwrap();
-    assert_eq!(submission.task_id(), Some("task-1"));
-    let by_its_own_id = bench.tracked("t:task-1").await;
-    assert!(by_its_own_id.is_none(), "{by_its_own_id:?}");
 }
