@@ -16,7 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 /// How a submission is answered. All that is not told is [`Accept`](Answer::Accept).
 #[derive(Clone, Debug)]
@@ -57,7 +57,8 @@ pub struct Provider {
 
 struct Shared {
     state: Mutex<Inner>,
-    held: watch::Sender<bool>,
+    /// A permit for each held answer that is let go.
+    released: Semaphore,
     acted: mpsc::UnboundedSender<()>,
     acts: Mutex<Option<mpsc::UnboundedReceiver<()>>>,
 }
@@ -76,7 +77,7 @@ impl Provider {
         let (acted, acts) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            held: watch::Sender::new(true),
+            released: Semaphore::new(0),
             acted,
             acts: Mutex::new(Some(acts)),
         });
@@ -108,9 +109,9 @@ impl Provider {
         self.inner().answers.extend(answers);
     }
 
-    /// Lets go of the answers that are held.
+    /// Lets go of one answer that is held.
     pub fn release(&self) {
-        self.shared.held.send_replace(false);
+        self.shared.released.add_permits(1);
     }
 
     pub fn show(&self, task: &str, view: View) {
@@ -168,7 +169,7 @@ async fn generate(State(shared): State<Arc<Shared>>, body: String) -> Response {
         Answer::Conflict(id) => task(409, id),
         Answer::Code(code) => answer_of(code, Value::Null),
         Answer::AcceptAndHold => {
-            let _ = shared.held.subscribe().wait_for(|held| !held).await;
+            shared.released.acquire().await.unwrap().forget();
             task(200, &new)
         }
         Answer::AcceptAndCut => {

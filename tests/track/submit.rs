@@ -105,7 +105,7 @@ async fn what_the_provider_refuses_frees_its_id() {
 
     // Without anybody who frees it, the id stays taken, and it is said why.
     let waited = bench
-        .turn_while(SECOND, submitter.submit(&request(), "order-1"))
+        .turn_while(SECOND / 7, submitter.submit(&request(), "order-1"))
         .await;
     let error = waited.unwrap_err();
     assert_eq!(error.kind(), SubmitErrorKind::Occupied);
@@ -244,25 +244,31 @@ async fn the_event_of_another_task_is_not_the_submissions_whatever_url_it_comes_
     assert_eq!(event.unwrap(), success("task-1"));
 
     // Before the task is known nobody can tell. The one who submitted it can, afterwards.
-    bench.provider.answer([Answer::AcceptAndHold]);
-    let submitting = tokio::spawn({
-        let submitter = bench.submitter();
-        async move { submitter.submit(&request(), "order-2").await }
-    });
-    bench
-        .turn_until(SECOND, async || bench.provider.submitted().len() == 2)
-        .await;
-    let url = bench.provider.callback_url(1);
-    running.call(&url, &success("task-of-another-thief")).await;
-    bench.until_tracked(SECOND, "c:order-2", State::Done).await;
-    bench.provider.release();
-    let submission = submitting.await.unwrap().unwrap();
-    let error = submission.wait().await.unwrap_err();
-    assert_eq!(error.kind(), WaitErrorKind::AnotherTask);
-    // But its own event comes to the handler.
-    bench.provider.show("task-2", crate::provider::SUCCESS);
-    let handled = bench.until_handled(4).await;
-    assert_eq!(handled[3].event, success("task-2"));
+    let failure = tower_callback::MusicVideo::failed("task-of-a-third-thief", 500, "no");
+    for (n, theirs) in [(2, success("task-of-another-thief")), (3, failure)] {
+        bench.provider.answer([Answer::AcceptAndHold]);
+        let order = format!("order-{n}");
+        let submitting = tokio::spawn({
+            let (submitter, order) = (bench.submitter(), order.clone());
+            async move { submitter.submit(&request(), &order).await }
+        });
+        bench
+            .turn_until(SECOND, async || bench.provider.submitted().len() == n)
+            .await;
+        let url = bench.provider.callback_url(n - 1);
+        running.call(&url, &theirs).await;
+        let key = format!("c:{order}");
+        bench.until_tracked(SECOND, &key, State::Done).await;
+        bench.provider.release();
+        let submission = submitting.await.unwrap().unwrap();
+        let error = submission.wait().await.unwrap_err();
+        assert_eq!(error.kind(), WaitErrorKind::AnotherTask);
+        // But its own event comes to the handler.
+        let task = format!("task-{n}");
+        bench.provider.show(&task, crate::provider::SUCCESS);
+        let handled = bench.until_handled(2 * n).await;
+        assert_eq!(handled[2 * n - 1].event, success(&task));
+    }
 }
 
 #[tokio::test]

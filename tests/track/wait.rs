@@ -1,6 +1,6 @@
 //! Waiting for a submission's event.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tower_callback::{
     MemoryStore,
@@ -115,11 +115,13 @@ async fn an_event_whose_content_is_kept_no_longer_is_an_error_that_says_so() {
     assert_eq!(bench.provider.submitted().len(), 1);
 }
 
+type Failure = fn() -> StoreError;
+
 /// A store whose `find` fails, and which tells of changes by hand.
 #[derive(Clone)]
 struct Telling {
     store: MemoryStore,
-    down: Arc<std::sync::atomic::AtomicBool>,
+    failure: Arc<Mutex<Option<Failure>>>,
     changes: Arc<tokio::sync::Notify>,
 }
 
@@ -148,8 +150,8 @@ impl Store for Telling {
         self.store.settle(settlements).await
     }
     async fn find(&self, queue: &Queue, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        if self.down.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(StoreError::unavailable("told to be away"));
+        if let Some(failure) = *self.failure.lock().unwrap() {
+            return Err(failure());
         }
         self.store.find(queue, key).await
     }
@@ -166,21 +168,22 @@ async fn a_wait_outlives_a_store_that_is_away_for_a_moment_and_hears_of_changes_
     let bench = Bench::new();
     let telling = Telling {
         store: bench.store.store().clone(),
-        down: Arc::default(),
+        failure: Arc::default(),
         changes: Arc::default(),
     };
     let client = client(&bench.provider, bench.hands.clock());
     let submitter = Submitter::new(NAME, telling.clone(), client, bench.signed()).unwrap();
     let submission = submitter.submit(&request(), "order-1").await.unwrap();
-    let down = |is| telling.down.store(is, std::sync::atomic::Ordering::SeqCst);
-    down(true);
+    let fail = |failure| *telling.failure.lock().unwrap() = failure;
+    let unavailable = || StoreError::unavailable("told to fail");
+    fail(Some(unavailable));
     let waiting = tokio::spawn({
         let submission = submission.clone();
         async move { submission.wait().await }
     });
     bench.turn(50 * SECOND, 50).await;
     assert!(!waiting.is_finished());
-    down(false);
+    fail(None);
     bench.turn(10 * SECOND, 20).await;
     // Now the clock stands nearly still, and only a change can wake it.
     let running = bench.poll();
@@ -194,11 +197,18 @@ async fn a_wait_outlives_a_store_that_is_away_for_a_moment_and_hears_of_changes_
     bench.turn(SECOND / 5, 2).await;
     assert_eq!(waiting.await.unwrap().unwrap(), success("task-1"));
 
-    down(true);
-    let error = bench
-        .turn_while(SECOND, submission.wait())
-        .await
-        .unwrap_err();
+    fail(Some(unavailable));
+    let error = bench.turn_while(SECOND, submission.wait()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), WaitErrorKind::Store);
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .is::<StoreError>()
+    );
+    // What never gets better is not waited for.
+    fail(Some(|| StoreError::rejected("told to fail")));
+    let error = submission.wait().await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::Store);
 }
 
