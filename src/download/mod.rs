@@ -62,6 +62,7 @@ mod downloader;
 mod error;
 mod fetch;
 mod ftyp;
+mod lent;
 mod limits;
 mod name;
 mod pace;

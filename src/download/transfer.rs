@@ -1,7 +1,8 @@
 //! One video on its way: asked for until it is there, or until it is clear that it will not be.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     downloader::Shared,
     error::{DownloadError, DownloadErrorKind as Kind},
     ftyp::{self, Start},
+    lent::Lent,
     pace::Pace,
     progress::{Progress, Reporter},
     request::{Answer, Wanted, failed, too_slow},
@@ -27,6 +29,9 @@ const MAX_RESTARTS: u32 = 5;
 /// How often somebody is asked for a fresh URL.
 const MAX_REFRESHES: u32 = 2;
 
+/// How much is written and hashed at once.
+const BLOCK: usize = 1024 * 1024;
+
 /// What a connection must bring to count as one that works.
 const HEADWAY: u64 = 64 * 1024;
 
@@ -39,7 +44,9 @@ pub(super) struct Transfer {
     reporter: Option<Reporter>,
 
     sink: Option<Sink>,
-    hasher: Sha256,
+    /// What came, and is neither written nor hashed yet.
+    block: Vec<u8>,
+    hasher: Lent<Sha256>,
     head: Vec<u8>,
     done: u64,
     total: Option<u64>,
@@ -89,7 +96,8 @@ impl Transfer {
             expected,
             reporter,
             sink: None,
-            hasher: Sha256::new(),
+            block: Vec::new(),
+            hasher: Lent::Here(Sha256::new()),
             head: Vec::with_capacity(ftyp::ENOUGH),
             done: 0,
             total: None,
@@ -165,9 +173,11 @@ impl Transfer {
             Ok(part) => self.receive(&mut answer, part).await,
             Err(setback) => Err(setback),
         };
-        received
-            .and_then(|()| self.verified())
-            .map_err(|setback| setback.at_host(&host))
+        let ended = match received {
+            Ok(()) => self.verified().await,
+            Err(setback) => Err(setback),
+        };
+        ended.map_err(|setback| setback.at_host(&host))
     }
 
     async fn receive(&mut self, answer: &mut Answer, part: Part) -> Result<(), Setback> {
@@ -224,9 +234,14 @@ impl Transfer {
                 return Err(not_a_video());
             }
         }
-        self.hasher.update(bytes);
-        if let Some(sink) = &mut self.sink {
-            sink.write(bytes).await.map_err(Setback::Final)?;
+        let mut left = bytes;
+        while !left.is_empty() {
+            let fits = left.len().min(BLOCK - self.block.len());
+            self.block.extend_from_slice(&left[..fits]);
+            left = &left[fits..];
+            if self.block.len() == BLOCK {
+                self.pass_on().await.map_err(Setback::Final)?;
+            }
         }
         self.done = done;
         if self.done >= self.headway.at.saturating_add(HEADWAY) {
@@ -246,11 +261,29 @@ impl Transfer {
         Ok(())
     }
 
-    fn verified(&self) -> Result<Digest, Setback> {
+    /// Lets a block be written and hashed, both while the next one comes in.
+    async fn pass_on(&mut self) -> Result<(), DownloadError> {
+        let next = Vec::with_capacity(BLOCK);
+        let block = Bytes::from(mem::replace(&mut self.block, next));
+        let hashed = block.clone();
+        let hash = move |hasher: &mut Sha256| {
+            hasher.update(&hashed);
+            Ok(())
+        };
+        self.hasher.lend(hash).await?;
+        match &mut self.sink {
+            Some(sink) => sink.write(block).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn verified(&mut self) -> Result<Digest, Setback> {
         if ftyp::start(&self.head) != Start::Video {
             return Err(not_a_video());
         }
-        let digest = Digest::of(self.hasher.clone());
+        self.pass_on().await.map_err(Setback::Final)?;
+        let hasher = self.hasher.take_back().await.map_err(Setback::Final)?;
+        let digest = Digest::of(hasher);
         match self.expected {
             Some(expected) if expected != digest && self.is_pieced => {
                 Err(Setback::anew("the pieces are not of one file"))
@@ -303,7 +336,8 @@ impl Transfer {
         if let Some(sink) = self.sink.take() {
             sink.discard().await;
         }
-        self.hasher = Sha256::new();
+        self.block.clear();
+        self.hasher = Lent::Here(Sha256::new());
         self.head.clear();
         self.done = 0;
         self.total = None;

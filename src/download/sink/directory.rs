@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{OnceCell, oneshot},
-    task::{JoinHandle, spawn_blocking},
+    task::spawn_blocking,
 };
 
 use super::{
@@ -20,9 +20,10 @@ use super::{
 use crate::download::{
     digest::{Summary, Summing},
     error::DownloadError,
+    lent::{Lent, blocking},
 };
 
-/// How much is written at once.
+/// How much is read at once.
 const BUFFER: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -77,8 +78,7 @@ impl Directory {
         });
         Ok(FileSink {
             name: self.file(name),
-            buffer: Vec::with_capacity(BUFFER),
-            state: State::Idle(open.await?, Vec::new()),
+            open: Lent::Here(open.await?),
         })
     }
 }
@@ -115,18 +115,6 @@ fn read(file: &Path, caller: &oneshot::Sender<()>) -> io::Result<Summary> {
     Err(io::ErrorKind::Interrupted.into())
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, DownloadError> {
-    joined(spawn_blocking(work).await)
-}
-
-fn joined<T>(joined: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T, DownloadError> {
-    joined
-        .map_err(DownloadError::storage)?
-        .map_err(DownloadError::storage)
-}
-
 /// A file that is being written. The file goes before its room does.
 #[derive(Debug)]
 struct Open {
@@ -134,63 +122,23 @@ struct Open {
     room: Promise,
 }
 
-/// Fills one buffer while another is written.
+/// Writes one block while the next comes in.
 pub(in crate::download) struct FileSink {
     name: PathBuf,
-    buffer: Vec<u8>,
-    state: State,
-}
-
-/// The file, and an empty buffer; both travel to the thread that writes and come back.
-enum State {
-    Idle(Open, Vec<u8>),
-    Writing(JoinHandle<io::Result<(Open, Vec<u8>)>>),
-    Broken,
+    open: Lent<Open>,
 }
 
 impl FileSink {
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), DownloadError> {
-        while !bytes.is_empty() {
-            let fits = bytes.len().min(BUFFER - self.buffer.len());
-            self.buffer.extend_from_slice(&bytes[..fits]);
-            bytes = &bytes[fits..];
-            if self.buffer.len() == BUFFER {
-                self.flush().await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), DownloadError> {
-        let (mut open, spare) = self.idle().await?;
-        let mut full = mem::replace(&mut self.buffer, spare);
-        self.state = State::Writing(spawn_blocking(move || {
-            open.room.spend(full.len() as u64)?;
-            open.staged.write(&full)?;
-            full.clear();
-            Ok((open, full))
-        }));
-        Ok(())
-    }
-
-    async fn idle(&mut self) -> Result<(Open, Vec<u8>), DownloadError> {
-        if let State::Writing(writing) = &mut self.state {
-            let written = joined(writing.await);
-            self.state = State::Broken;
-            return written;
-        }
-        match mem::replace(&mut self.state, State::Broken) {
-            State::Idle(open, spare) => Ok((open, spare)),
-            State::Writing(_) | State::Broken => {
-                Err(DownloadError::storage("writing failed before"))
-            }
-        }
+    pub(super) async fn write(&mut self, block: Bytes) -> Result<(), DownloadError> {
+        let write = move |open: &mut Open| {
+            open.room.spend(block.len() as u64)?;
+            open.staged.write(&block)
+        };
+        self.open.lend(write).await
     }
 
     pub(super) async fn publish(mut self) -> Result<(), DownloadError> {
-        self.flush().await?;
-        let (open, _) = self.idle().await?;
-        let Open { staged, room } = open;
+        let Open { staged, room } = self.open.take_back().await?;
         blocking(move || {
             let published = staged.publish(&self.name);
             drop(room);
@@ -200,7 +148,7 @@ impl FileSink {
     }
 
     pub(super) async fn discard(mut self) {
-        if let Ok((open, _)) = self.idle().await {
+        if let Ok(open) = self.open.take_back().await {
             // The runtime may be ending, and then nobody waits for it.
             let _ = spawn_blocking(move || drop(open)).await;
         }

@@ -7,6 +7,8 @@ mod staged;
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 pub(super) use self::{
     directory::Directory,
     object::{LARGEST, Objects},
@@ -75,10 +77,10 @@ impl Place {
 }
 
 impl Sink {
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadError> {
+    pub(super) async fn write(&mut self, block: Bytes) -> Result<(), DownloadError> {
         match self {
-            Self::File(file) => file.write(bytes).await,
-            Self::Object(object) => object.write(bytes).await,
+            Self::File(file) => file.write(block).await,
+            Self::Object(object) => object.write(block).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{mem, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::{
     Attribute, Attributes, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _,
@@ -71,7 +72,8 @@ impl Objects {
             store: Arc::clone(&self.store),
             path: self.path(name),
             part: part_of(length.unwrap_or(self.max)),
-            buffer: Vec::new(),
+            filling: Vec::new(),
+            filled: 0,
             upload: None,
             in_flight: JoinSet::new(),
         }
@@ -96,22 +98,24 @@ pub(in crate::download) struct ObjectSink {
     store: Arc<dyn ObjectStore>,
     path: Path,
     part: usize,
-    buffer: Vec<u8>,
+    /// The blocks of the next part, and how long they are.
+    filling: Vec<Bytes>,
+    filled: usize,
     upload: Option<Box<dyn MultipartUpload>>,
     /// Aborted when this is dropped.
     in_flight: JoinSet<Result<(), Error>>,
 }
 
 impl ObjectSink {
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), DownloadError> {
-        while !bytes.is_empty() {
+    pub(super) async fn write(&mut self, mut block: Bytes) -> Result<(), DownloadError> {
+        while !block.is_empty() {
             // Only now is it known that this part is not the last.
-            if self.buffer.len() == self.part {
+            if self.filled == self.part {
                 self.flush().await?;
             }
-            let fits = bytes.len().min(self.part - self.buffer.len());
-            self.buffer.extend_from_slice(&bytes[..fits]);
-            bytes = &bytes[fits..];
+            let fits = block.len().min(self.part - self.filled);
+            self.filling.push(block.split_to(fits));
+            self.filled += fits;
         }
         Ok(())
     }
@@ -124,9 +128,9 @@ impl ObjectSink {
             Some(upload) => upload,
             none => none.insert(begin(&*self.store, &self.path).await?),
         };
-        let part = mem::replace(&mut self.buffer, Vec::with_capacity(self.part));
-        self.in_flight
-            .spawn(upload.put_part(PutPayload::from(part)));
+        let part = PutPayload::from_iter(mem::take(&mut self.filling));
+        self.filled = 0;
+        self.in_flight.spawn(upload.put_part(part));
         Ok(())
     }
 
@@ -150,8 +154,8 @@ impl ObjectSink {
 
     async fn complete(&mut self) -> Result<(), DownloadError> {
         if self.upload.is_none() {
-            let whole = mem::take(&mut self.buffer);
-            return put(&*self.store, &self.path, whole.into()).await;
+            let whole = PutPayload::from_iter(mem::take(&mut self.filling));
+            return put(&*self.store, &self.path, whole).await;
         }
         self.flush().await?;
         while !self.in_flight.is_empty() {
