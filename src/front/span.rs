@@ -2,7 +2,7 @@
 //! `url.query`, which may hold the secret, and without any header.
 
 use http::{Method, StatusCode};
-use tracing::{Level, Span, field::Empty};
+use tracing::{Level, Span, field::Empty, level_filters::LevelFilter};
 
 use super::{Disposition, Endpoint, path::PathPattern};
 use crate::event::TraceContext;
@@ -10,6 +10,10 @@ use crate::event::TraceContext;
 /// The span at a level, which has to be known when it is compiled.
 macro_rules! request_span {
     ($level:expr, $endpoint:expr, $method:expr, $route:expr) => {{
+        if $level > LevelFilter::current() {
+            // Nobody listens. With its feature `log`, tracing would write the span down all the same.
+            return Span::none();
+        }
         let (method, route) = (known($method), $route);
         tracing::span!(
             $level,

@@ -11,7 +11,8 @@ use http::{Extensions, HeaderMap, Method, Uri, request};
 pub struct Presented<'a> {
     head: &'a request::Parts,
     arrived: SystemTime,
-    segment: Option<&'a str>,
+    /// Of a pattern, if there is one.
+    segment: Option<Option<&'a str>>,
     body: Option<&'a [u8]>,
 }
 
@@ -21,11 +22,7 @@ impl<'a> Presented<'a> {
         Self {
             head,
             arrived,
-            segment: head
-                .uri
-                .path()
-                .rsplit('/')
-                .find(|segment| !segment.is_empty()),
+            segment: None,
             body: None,
         }
     }
@@ -33,7 +30,7 @@ impl<'a> Presented<'a> {
     /// The same with the segment that a pattern such as `/callback/{token}` matched, or none.
     #[must_use]
     pub fn with_segment(mut self, segment: Option<&'a str>) -> Self {
-        self.segment = segment;
+        self.segment = Some(segment);
         self
     }
 
@@ -71,7 +68,11 @@ impl<'a> Presented<'a> {
 
     /// The path segment that may hold a token.
     pub fn segment(&self) -> Option<&'a str> {
-        self.segment
+        let last = || {
+            let mut segments = self.head.uri.path().rsplit('/');
+            segments.find(|segment| !segment.is_empty())
+        };
+        self.segment.unwrap_or_else(last)
     }
 
     /// The body, when it was asked for.
