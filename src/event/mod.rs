@@ -42,7 +42,7 @@ pub use self::{
 };
 pub(crate) use self::{
     callback::listed_headers,
-    meta::{Meta, stored_precision},
+    meta::{Meta, millis, stored_precision},
 };
 
 /// One kind of event, as it arrives at an endpoint.

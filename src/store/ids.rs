@@ -1,6 +1,8 @@
 //! Opaque 128-bit values.
 
-use std::{cell::RefCell, fmt, str::FromStr};
+use std::{cell::RefCell, fmt, str::FromStr, time::SystemTime};
+
+use crate::event::millis;
 
 macro_rules! opaque {
     ($(#[$doc:meta])* $name:ident) => {
@@ -50,14 +52,17 @@ fn fill(bytes: &mut [u8]) {
 }
 
 opaque! {
-    /// Names one insert of one record. Chosen at random by whoever inserts, so that an insert whose
-    /// outcome was lost can be repeated. Compared for equality only.
+    /// Names one insert of one record. Chosen by whoever inserts, so that nobody else has it, and so that
+    /// an insert whose outcome was lost can be repeated. Compared for equality only.
     RecordId
 }
 
 impl RecordId {
-    /// The same as [`random`](Self::random), from bytes that a thread fetches for many records at once: to
-    /// call the operating system for each would be a fifth of what a callback takes.
+    /// A value that nobody else has, from bytes that a thread fetches for many records at once: to call
+    /// the operating system for each would be a fifth of what a callback takes.
+    ///
+    /// It begins with the time, in milliseconds, and has 80 random bits behind that: an index of ids in a
+    /// database grows at its end then, instead of dirtying a page for each.
     ///
     /// A process that forks would use some of them twice, and nothing would be lost: an insert is
     /// recognised by its key first, and then by its id.
@@ -69,6 +74,10 @@ impl RecordId {
             if fetched.is_empty() {
                 fetched.resize(64, [0; 16]);
                 fill(fetched.as_flattened_mut());
+                let now = millis(SystemTime::now()).to_be_bytes();
+                for id in fetched.iter_mut() {
+                    id[..6].copy_from_slice(&now[2..]);
+                }
             }
             fetched.pop()
         });
@@ -114,6 +123,22 @@ mod tests {
         let mut all: HashSet<_> = ids(()).collect();
         all.extend(others.join().unwrap());
         assert_eq!(all.len(), 2000);
+    }
+
+    #[test]
+    fn ids_of_records_ascend_with_the_time() {
+        let first_bytes = |id: RecordId| {
+            let [a, b, c, d, e, f, ..] = id.to_bytes();
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        };
+        let of_a_thread = || {
+            let ids = std::thread::spawn(|| [(); 3].map(|()| RecordId::of_next_record()));
+            ids.join().unwrap().map(first_bytes)
+        };
+        let begun = millis(SystemTime::now());
+        let ids = [of_a_thread(), of_a_thread()].concat();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids[0] >= begun && ids[5] <= millis(SystemTime::now()));
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct NewRecord {
 }
 
 impl NewRecord {
-    /// A record with a random id, rank 0, no meta, due at once.
+    /// A record with an id of its own, rank 0, no meta, due at once.
     pub fn new(queue: Queue, key: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
         Self {
             id: RecordId::of_next_record(),
