@@ -29,8 +29,9 @@ const MAX_RESTARTS: u32 = 5;
 /// How often somebody is asked for a fresh URL.
 const MAX_REFRESHES: u32 = 2;
 
-/// How much is written and hashed at once.
-const BLOCK: usize = 1024 * 1024;
+/// How much is written and hashed at once: enough to be worth a thread's while, and little enough to be in
+/// the processor's caches still. A block of 1 MiB takes a third longer.
+const BLOCK: usize = 256 * 1024;
 
 /// What a connection must bring to count as one that works.
 const HEADWAY: u64 = 64 * 1024;
