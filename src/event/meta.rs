@@ -176,7 +176,13 @@ impl Meta {
             let source = self.source.as_str().as_bytes();
             let mut number = itoa::Buffer::new();
             let arrived = number.format(self.arrived).as_bytes();
-            let parts = [br#"{"arrived":"#, arrived, br#","source":""#, source, br#""}"#];
+            let parts = [
+                br#"{"arrived":"#,
+                arrived,
+                br#","source":""#,
+                source,
+                br#""}"#,
+            ];
             return parts.concat().into();
         }
         // Strings and integers only: serialization has nothing to fail on.

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process, time::Duration};
 
+use clap::ValueEnum as _;
 use sqlx::{Connection, PgConnection, Row};
 use tower_callback::{
     BoxError,
@@ -34,17 +35,47 @@ struct Grown {
     bytes: f64,
 }
 
-pub(super) async fn run(places: &Places, remembered: u64, quick: bool) -> Result<String, BoxError> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    Redis,
+}
+
+/// What is to be remembered.
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    pub(super) records: u64,
+    pub(super) with_bodies: bool,
+}
+
+pub(super) async fn run(
+    places: &Places,
+    only: Option<Kind>,
+    load: Load,
+    quick: bool,
+) -> Result<String, BoxError> {
     let time = Duration::from_millis(if quick { 50 } else { 1000 });
-    let mut all = vec![
-        memory(remembered, time).await?,
-        sqlite(places, remembered, time).await?,
-    ];
-    if places.postgres.is_some() {
-        all.push(postgres(places, remembered, time).await?);
-    }
-    if places.redis.is_some() {
-        all.push(redis(places, remembered, time).await?);
+    let mut all = Vec::new();
+    for kind in Kind::value_variants() {
+        let is_there = match kind {
+            Kind::Memory | Kind::Sqlite => true,
+            Kind::Postgres => places.postgres.is_some(),
+            Kind::Redis => places.redis.is_some(),
+        };
+        if !is_there || only.is_some_and(|only| only != *kind) {
+            continue;
+        }
+        let grown = match kind {
+            Kind::Memory => memory(load, time).await?,
+            Kind::Sqlite => sqlite(places, load, time).await?,
+            Kind::Postgres => postgres(places, load, time).await?,
+            Kind::Redis => redis(places, load, time).await?,
+        };
+        // What comes after it may take an hour, and fail.
+        eprintln!("{}: {}", grown.name, grown.ratio);
+        all.push(grown);
     }
     let mut table = Table::new([
         "store",
@@ -64,12 +95,16 @@ pub(super) async fn run(places: &Places, remembered: u64, quick: bool) -> Result
     }
     Ok(format!(
         "{} records remembered, {WAITERS} waiters:\n\n{table}",
-        count(remembered as f64)
+        count(load.records as f64)
     ))
 }
 
 /// Puts records in, handles them, and lets their bodies go: what is left is remembered.
-async fn remember(store: &impl Store, records: u64) -> Result<(), BoxError> {
+async fn remember(store: &impl Store, load: Load) -> Result<(), BoxError> {
+    let Load {
+        records,
+        with_bodies,
+    } = load;
     let queue = Queue::events(ENDPOINT);
     let mut left = records;
     while left > 0 {
@@ -80,6 +115,9 @@ async fn remember(store: &impl Store, records: u64) -> Result<(), BoxError> {
         eprint!("\r{} of {records} are remembered ", records - left);
     }
     eprintln!();
+    if with_bodies {
+        return Ok(());
+    }
     let retention = Retention::default().with_bodies(Duration::ZERO);
     while store.purge(&retention).await?.more {}
     Ok(())
@@ -108,22 +146,22 @@ async fn compare(
     })
 }
 
-async fn memory(remembered: u64, time: Duration) -> Result<Grown, BoxError> {
-    let room = usize::try_from(remembered)?;
+async fn memory(load: Load, time: Duration) -> Result<Grown, BoxError> {
+    let room = usize::try_from(load.records)?;
     let make = || ours::memory().with_remembered(room).with_bodies(0);
     let (empty, full) = (make(), make());
     let before = of_process(process::id(), "VmRSS:");
-    remember(&full, remembered).await?;
+    remember(&full, load).await?;
     let grown = of_process(process::id(), "VmRSS:").saturating_sub(before) * 1024;
-    let bytes = grown as f64 / remembered as f64;
+    let bytes = grown as f64 / load.records as f64;
     compare("ours, memory", (front(empty)?, front(full)?), bytes, time).await
 }
 
-async fn sqlite(places: &Places, remembered: u64, time: Duration) -> Result<Grown, BoxError> {
+async fn sqlite(places: &Places, load: Load, time: Duration) -> Result<Grown, BoxError> {
     let (empty, _file) = places.sqlite_store().await?;
     let (full, file) = places.sqlite_store().await?;
-    remember(&full, remembered).await?;
-    let bytes = size_of_database(&file.path())? as f64 / remembered as f64;
+    remember(&full, load).await?;
+    let bytes = size_of_database(&file.path())? as f64 / load.records as f64;
     compare("ours, SQLite", (front(empty)?, front(full)?), bytes, time).await
 }
 
@@ -138,19 +176,19 @@ fn size_of_database(path: &Path) -> Result<u64, BoxError> {
         .saturating_sub(u64::try_from(free * page)?))
 }
 
-async fn postgres(places: &Places, remembered: u64, time: Duration) -> Result<Grown, BoxError> {
+async fn postgres(places: &Places, load: Load, time: Duration) -> Result<Grown, BoxError> {
     let empty = places.postgres_store().await?;
     let url = places.database().await?;
     let full = tower_callback::PostgresStore::open(&url).await?;
     let mut connection = PgConnection::connect(&url).await?;
     let before = size_of_schema(&mut connection).await?;
-    remember(&full, remembered).await?;
+    remember(&full, load).await?;
     // Without the room that a million bodies at once have left behind, which is used again.
     sqlx::query("VACUUM FULL ANALYZE")
         .execute(&mut connection)
         .await?;
     let grown = size_of_schema(&mut connection).await? - before;
-    let bytes = grown as f64 / remembered as f64;
+    let bytes = grown as f64 / load.records as f64;
     compare("ours, Postgres", (front(empty)?, front(full)?), bytes, time).await
 }
 
@@ -159,7 +197,7 @@ async fn size_of_schema(connection: &mut PgConnection) -> Result<i64, BoxError> 
     Ok(size.fetch_one(connection).await?.try_get(0)?)
 }
 
-async fn redis(places: &Places, remembered: u64, time: Duration) -> Result<Grown, BoxError> {
+async fn redis(places: &Places, load: Load, time: Duration) -> Result<Grown, BoxError> {
     let server = places.redis.as_ref().ok_or("there is no Redis")?;
     let (empty, full) = (places.redis_store().await?, places.redis_store().await?);
     let used = || {
@@ -170,8 +208,8 @@ async fn redis(places: &Places, remembered: u64, time: Duration) -> Result<Grown
         line.and_then(|bytes| bytes.trim().parse::<u64>().ok())
     };
     let before = used().ok_or("Redis does not say what it uses")?;
-    remember(&full, remembered).await?;
+    remember(&full, load).await?;
     let after = used().ok_or("Redis does not say what it uses")?;
-    let bytes = after.saturating_sub(before) as f64 / remembered as f64;
+    let bytes = after.saturating_sub(before) as f64 / load.records as f64;
     compare("ours, Redis", (front(empty)?, front(full)?), bytes, time).await
 }

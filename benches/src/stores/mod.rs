@@ -37,6 +37,12 @@ pub(crate) struct GrowthOptions {
     /// How many records each store remembers
     #[arg(long, default_value_t = 1_000_000)]
     remembered: u64,
+    /// Only this store
+    #[arg(long)]
+    store: Option<growth::Kind>,
+    /// Leaves the bodies of what is done where they are: to purge many takes longer than to put them in
+    #[arg(long)]
+    with_bodies: bool,
     /// Few records: to see that everything works
     #[arg(long)]
     quick: bool,
@@ -74,8 +80,15 @@ pub(crate) fn grow(options: &GrowthOptions, docs: &Docs) -> Result<(), BoxError>
         .build()?
         .block_on(async {
             let places = Places::start();
-            let growth = growth::run(&places, remembered, options.quick).await?;
-            let pauses = pauses::run(remembered).await?;
+            let load = growth::Load {
+                records: remembered,
+                with_bodies: options.with_bodies,
+            };
+            let growth = growth::run(&places, options.store, load, options.quick).await?;
+            let pauses = match options.store {
+                None | Some(growth::Kind::Memory) => pauses::run(remembered).await?,
+                Some(_) => String::new(),
+            };
             docs.section("growth", &format!("{growth}\n{pauses}\n"))
         })
 }
