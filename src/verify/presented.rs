@@ -11,9 +11,15 @@ use http::{Extensions, HeaderMap, Method, Uri, request};
 pub struct Presented<'a> {
     head: &'a request::Parts,
     arrived: SystemTime,
-    /// Of a pattern, if there is one.
-    segment: Option<Option<&'a str>>,
+    segment: Segment<'a>,
     body: Option<&'a [u8]>,
+}
+
+/// The path segment that may hold a token. It is looked for when somebody asks, which few proofs do.
+#[derive(Clone, Copy)]
+enum Segment<'a> {
+    Last,
+    OfPattern(Option<&'a str>),
 }
 
 impl<'a> Presented<'a> {
@@ -22,7 +28,7 @@ impl<'a> Presented<'a> {
         Self {
             head,
             arrived,
-            segment: None,
+            segment: Segment::Last,
             body: None,
         }
     }
@@ -30,7 +36,7 @@ impl<'a> Presented<'a> {
     /// The same with the segment that a pattern such as `/callback/{token}` matched, or none.
     #[must_use]
     pub fn with_segment(mut self, segment: Option<&'a str>) -> Self {
-        self.segment = Some(segment);
+        self.segment = Segment::OfPattern(segment);
         self
     }
 
@@ -68,11 +74,13 @@ impl<'a> Presented<'a> {
 
     /// The path segment that may hold a token.
     pub fn segment(&self) -> Option<&'a str> {
-        let last = || {
-            let mut segments = self.head.uri.path().rsplit('/');
-            segments.find(|segment| !segment.is_empty())
-        };
-        self.segment.unwrap_or_else(last)
+        match self.segment {
+            Segment::Last => {
+                let mut segments = self.head.uri.path().rsplit('/');
+                segments.find(|segment| !segment.is_empty())
+            }
+            Segment::OfPattern(segment) => segment,
+        }
     }
 
     /// The body, when it was asked for.
