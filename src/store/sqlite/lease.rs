@@ -155,7 +155,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, ConnectOptions, sqlite::SqliteConnectOptions};
 
     use super::*;
-    use crate::store::{Inbox, NewRecord, SqliteStore};
+    use crate::store::{Inbox as _, NewRecord, SqliteStore, Store as _};
 
     /// How SQLite goes through the records for a statement.
     async fn ways(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
@@ -190,5 +190,23 @@ mod tests {
                 assert_eq!(ways, [way], "with {records} records");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_empty_lease_takes_no_lock_though_one_before_was_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("callbacks.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        let queue = Queue::events("music-video");
+        let ttl = Duration::from_secs(60);
+        let record = |key: &'static str| NewRecord::new(queue.clone(), key, "");
+        store.insert(&[record("a"), record("b")]).await.unwrap();
+        for rest in [1, 1, 0] {
+            assert_eq!(store.lease(&queue, 1, ttl).await.unwrap().len(), rest);
+        }
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut conn = options.connect().await.unwrap();
+        query("BEGIN IMMEDIATE").execute(&mut conn).await.unwrap();
+        assert!(store.lease(&queue, 1, ttl).await.unwrap().is_empty());
     }
 }
