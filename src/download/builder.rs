@@ -22,7 +22,7 @@ use crate::{BoxError, BuildError, Clock, RetryPolicy};
 /// | setting | default | why |
 /// | --- | --- | --- |
 /// | largest file | 16 GiB | far above any music video; what does not end is ended |
-/// | downloads at once, in all | 8 | into a store each takes three parts of memory, that is 24 MiB for a video up to 78 GiB and 192 MiB for the largest; onto a disk 2 MiB |
+/// | downloads at once, in all | 8 | into a store each takes three parts of memory, that is 24 MiB for a video up to 78 GiB and 192 MiB for the largest; onto a disk 1 MiB |
 /// | downloads at once, from one host | 4 | fair to the provider |
 /// | idle timeout | 30 s | an answer, or another byte of it, takes that long only if something is wrong |
 /// | slowest rate | 16 KiB/s over 30 s | a modem is faster; a server that drips is not waited for |

@@ -61,7 +61,7 @@ impl RecordId {
     /// A value that nobody else has, from bytes that a thread fetches for many records at once: to call
     /// the operating system for each would be a fifth of what a callback takes.
     ///
-    /// It begins with the time, in milliseconds, and has 80 random bits behind that: an index of ids in a
+    /// It begins with the time of that, in milliseconds, and has 80 random bits behind it: an index of ids in a
     /// database grows at its end then, instead of dirtying a page for each.
     ///
     /// A process that forks would use some of them twice, and nothing would be lost: an insert is
