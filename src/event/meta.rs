@@ -172,7 +172,7 @@ impl Meta {
 
     pub(crate) fn encode(&self) -> Bytes {
         if self.tells_only_where_from() {
-            // As most do. The serializer takes four times as long, and a caller waits for it.
+            // As most do. The serializer takes twice as long, and a caller waits for it.
             let source = self.source.as_str().as_bytes();
             let mut number = itoa::Buffer::new();
             let arrived = number.format(self.arrived).as_bytes();
