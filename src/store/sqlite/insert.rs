@@ -17,18 +17,15 @@ use crate::store::{Inserted, NewRecord, Queue, QueueKind, StoreError};
 /// The longest meta that is stored.
 const MAX_META: usize = 16 * 1024;
 
-/// Takes the write lock, reads the queues and the last row's number (at -1), and finds what is known of
+/// Takes the write lock, reads the queues and the last row's number (-2), and finds what is known of
 /// packed hashes (`?1`, `?2` of them). What is alive comes first.
 const BEGIN: &str = concat!(
-    "BEGIN IMMEDIATE;
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-SELECT -1, ",
+    "BEGIN IMMEDIATE;",
     select_queues!(),
-    ", max(
+    "SELECT -2, max(
         coalesce((SELECT max(seq) FROM tower_callback_record), 0),
-        coalesce((SELECT max(seq) FROM tower_callback_payload), 0)),
-    NULL, NULL, NULL, NULL, NULL
-UNION ALL
+        coalesce((SELECT max(seq) FROM tower_callback_payload), 0));",
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 SELECT n.i, r.state, r.id, r.rank, r.digest, r.token, r.lease_until, r.seq, p.key
 FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
     ON r.k = substr(?1, n.i * 16 + 1, 16) AND r.state < 4
@@ -165,10 +162,8 @@ async fn run(
     for row in &found {
         let index: i64 = row.try_get(0).map_err(store_error)?;
         match usize::try_from(index) {
-            Err(_) => {
-                queues = Queues::read(row).map_err(store_error)?;
-                last = row.try_get(3).map_err(store_error)?;
-            }
+            Err(_) if index == -2 => last = row.try_get(1).map_err(store_error)?,
+            Err(_) => queues.read(row).map_err(store_error)?,
             Ok(index) => {
                 let row = read_known(row).map_err(store_error)?;
                 known.entry(hashes[index]).or_insert(row);

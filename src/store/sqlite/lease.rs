@@ -13,26 +13,26 @@ use super::{
 };
 use crate::store::{Lease, Leased, Queue, StoreError};
 
-/// The latest time that was written, and whether anything is due by now: an empty lease takes no lock.
+/// The latest time that was written, the queue's number, and whether anything is due in it: an
+/// empty lease takes no lock.
 const PROBE: &str = "
-SELECT q.clock, EXISTS (
-    SELECT 1 FROM tower_callback_record r
-    WHERE r.queue = (SELECT id FROM tower_callback_queue WHERE endpoint = ?1 AND kind = ?2)
-        AND r.due <= max(?3, q.clock))
-FROM (SELECT max(clock) AS clock FROM tower_callback_queue) q";
+SELECT
+    (SELECT max(clock) FROM tower_callback_queue),
+    q.id,
+    EXISTS (SELECT 1 FROM tower_callback_record r WHERE r.queue = q.id AND r.due <= ?3)
+FROM tower_callback_queue q WHERE q.endpoint = ?1 AND q.kind = ?2";
 
 /// A record that is still leased although it is due lost its lease by expiry. That is not counted
 /// against an event that replaced the leased one.
 const BEGIN: &str = "
 BEGIN IMMEDIATE;
-SELECT -3, (SELECT max(version) FROM tower_callback_schema), max(clock) FROM tower_callback_queue;
+SELECT -3, max(version) FROM tower_callback_schema;
 SELECT r.seq, r.k, r.id, p.key, r.rank, p.body, p.meta, r.attempt + 1,
     r.expiries + (r.state = 1 AND r.next_due IS NULL), r.born
 FROM tower_callback_record r INDEXED BY tower_callback_due
 CROSS JOIN tower_callback_payload p ON p.seq = r.seq
-WHERE r.queue = (SELECT id FROM tower_callback_queue WHERE endpoint = ?1 AND kind = ?2)
-    AND r.due <= max(?3, (SELECT max(clock) FROM tower_callback_queue))
-ORDER BY r.due, r.seq LIMIT ?4";
+WHERE r.queue = ?1 AND r.due <= ?2
+ORDER BY r.due, r.seq LIMIT ?3";
 
 /// Rows as a JSON array, tokens packed in the same order.
 const LEASE: &str = "
@@ -53,59 +53,50 @@ pub(super) async fn lease(
     if max == 0 {
         return Ok(Vec::new());
     }
-    // After a lease that came back full there is most likely more.
-    if !shared.has_backlog(queue) && !is_anything_due(shared, queue).await? {
-        return Ok(Vec::new());
-    }
-    let mut held = shared.connections.writer().await?;
-    let leased = run(shared, held.conn(), queue, max, ttl).await;
-    let leased = shared
-        .connections
-        .finish(held, leased.map_err(store_error))?;
-    shared.note_backlog(queue, leased.len() == max);
-    Ok(leased)
-}
-
-/// Asks without the write lock, and on another connection, whose cache is of no use after each commit.
-async fn is_anything_due(shared: &Shared, queue: &Queue) -> Result<bool, StoreError> {
     let mut held = shared.connections.reader().await?;
     let probe = query(PROBE)
         .bind(queue.endpoint())
         .bind(queue.kind().as_str())
         .bind(shared.clock.now())
-        .fetch_one(held.conn())
+        .fetch_optional(held.conn())
         .await
         .map_err(store_error);
-    let row = shared.connections.finish(held, probe)?;
-    let written: Option<i64> = row.try_get(0).map_err(store_error)?;
-    shared.clock.at_least(written.unwrap_or(0));
-    row.try_get(1).map_err(store_error)
+    let Some(row) = shared.connections.finish(held, probe)? else {
+        return Ok(Vec::new());
+    };
+    shared.clock.at_least(row.try_get(0).map_err(store_error)?);
+    let number: i64 = row.try_get(1).map_err(store_error)?;
+    if !row.try_get::<bool, _>(2).map_err(store_error)? {
+        return Ok(Vec::new());
+    }
+
+    let mut held = shared.connections.writer().await?;
+    let leased = run(shared, held.conn(), queue, number, max, ttl).await;
+    shared.connections.finish(held, leased.map_err(store_error))
 }
 
 async fn run(
     shared: &Shared,
     conn: &mut SqliteConnection,
     queue: &Queue,
+    number: i64,
     max: usize,
     ttl: Duration,
 ) -> Result<Vec<Leased>, sqlx::Error> {
     let due = query(BEGIN)
-        .bind(queue.endpoint())
-        .bind(queue.kind().as_str())
+        .bind(number)
         .bind(shared.clock.now())
         .bind(i64::try_from(max).unwrap_or(i64::MAX))
         .fetch_all(&mut *conn)
         .await?;
     // The lock may have been long in coming.
-    let mut now = shared.clock.now();
+    let now = shared.clock.now();
     let mut seqs = Vec::with_capacity(due.len());
     let mut tokens = Vec::with_capacity(due.len() * 16);
     let mut leased: Vec<Leased> = Vec::with_capacity(due.len());
     for row in &due {
         if row.try_get::<i64, _>(0)? == -3 {
             schema::check(row.try_get(1)?)?;
-            let written: Option<i64> = row.try_get(2)?;
-            now = shared.clock.at_least(written.unwrap_or(0));
             continue;
         }
         let (seq, lease) = read(row, queue, now)?;

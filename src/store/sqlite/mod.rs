@@ -27,10 +27,10 @@ pub use self::options::SqliteOptions;
 pub(super) use self::waiting::{Fate, Outcome, Waiting};
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -114,8 +114,6 @@ struct Shared {
     quarantine: u64,
     counts_quarantine: bool,
     dropped: Mutex<HashMap<Queue, u64>>,
-    /// The queues whose last lease came back full.
-    backlogs: Mutex<HashSet<Queue>>,
 }
 
 impl SqliteStore {
@@ -186,7 +184,6 @@ impl SqliteStore {
             quarantine: options.quarantine,
             counts_quarantine: options.counts_quarantine,
             dropped: Mutex::default(),
-            backlogs: Mutex::default(),
         }))
     }
 }
@@ -210,22 +207,6 @@ impl Shared {
     /// How many new records there is room for.
     fn room(&self, live: u64) -> u64 {
         self.capacity.saturating_sub(live)
-    }
-
-    fn backlogs(&self) -> MutexGuard<'_, HashSet<Queue>> {
-        self.backlogs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_backlog(&self, queue: &Queue) -> bool {
-        self.backlogs().contains(queue)
-    }
-
-    fn note_backlog(&self, queue: &Queue, is_there: bool) {
-        if !is_there {
-            self.backlogs().remove(queue);
-        } else if !self.has_backlog(queue) {
-            self.backlogs().insert(queue.clone());
-        }
     }
 
     fn count_dropped(&self, queue: &Queue, count: u64) {

@@ -14,7 +14,7 @@ use crate::store::{
     inspect::{Deleted, Requeued},
 };
 
-const BEGIN: &str = concat!("BEGIN IMMEDIATE; SELECT -1, ", select_queues!());
+const BEGIN: &str = concat!("BEGIN IMMEDIATE;", select_queues!());
 
 /// What a record is by now: its row, and whether somebody is at work on it. What is done is what
 /// `seen` says that it is.
@@ -163,8 +163,10 @@ async fn run<O: Order>(
     number: i64,
     found: &[(RecordId, Option<&Found>)],
 ) -> Result<Vec<O::Answer>, sqlx::Error> {
-    let row = query(BEGIN).fetch_one(&mut *conn).await?;
-    let mut queues = Queues::read(&row)?;
+    let mut queues = Queues::default();
+    for row in query(BEGIN).fetch_all(&mut *conn).await? {
+        queues.read(&row)?;
+    }
     let now = shared.clock.at_least(queues.clock());
     let mut answers = Vec::with_capacity(found.len());
     for (id, found) in found {

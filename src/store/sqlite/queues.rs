@@ -6,13 +6,12 @@ use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 use super::{rows::json_pairs, schema};
 use crate::store::{Queue, QueueKind};
 
-/// Two columns, the tables' version and every queue, for the second and the third place of a row that is to
-/// be told from others of the same round trip by its first. One row, and not one for each queue: what
-/// waits for a row is woken for every one.
+/// Reads every queue and the tables' version; to be told from other rows of the same round trip by
+/// their first column.
 macro_rules! select_queues {
     () => {
-        "(SELECT max(version) FROM tower_callback_schema),
-        (SELECT json_group_array(json_array(id, endpoint, kind, live, clock)) FROM tower_callback_queue)"
+        "SELECT -3, max(version) FROM tower_callback_schema;
+        SELECT -1, id, endpoint, kind, live, clock FROM tower_callback_queue;"
     };
 }
 pub(super) use select_queues;
@@ -50,20 +49,20 @@ struct Known {
 }
 
 impl Queues {
-    /// Reads the row of `select_queues`.
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        schema::check(row.try_get(1)?)?;
-        let all: Vec<(i64, String, String, i64, i64)> =
-            serde_json::from_str(row.try_get(2)?).map_err(|e| sqlx::Error::Decode(e.into()))?;
-        let known = |(number, endpoint, kind, live, clock)| Known {
-            number,
-            endpoint,
-            kind,
-            live,
-            clock,
+    /// Takes in a row of `select_queues`.
+    pub(super) fn read(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
+        if row.try_get::<i64, _>(0)? == -3 {
+            return schema::check(row.try_get(1)?);
+        }
+        self.0.push(Known {
+            number: row.try_get(1)?,
+            endpoint: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            live: row.try_get(4)?,
+            clock: row.try_get(5)?,
             change: 0,
-        };
-        Ok(Self(all.into_iter().map(known).collect()))
+        });
+        Ok(())
     }
 
     /// The latest time that was written.

@@ -15,16 +15,13 @@ use super::{
 };
 use crate::store::{Action, LeaseToken, Settled, Settlement, StoreError, inspect::Record};
 
-/// Takes the write lock, reads the queues (at -1), and finds the rows that packed tokens (`?1`, `?2` of
+/// Takes the write lock, reads the queues, and finds the rows that packed tokens (`?1`, `?2` of
 /// them) were the last ones of. The planner is told which way to go: left alone, it builds an index
 /// on the token for every batch, and in a user's database it may know statistics of its own.
 const BEGIN: &str = concat!(
-    "BEGIN IMMEDIATE;
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-SELECT -1, ",
+    "BEGIN IMMEDIATE;",
     select_queues!(),
-    ", NULL, NULL, NULL
-UNION ALL
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 SELECT n.i, r.state, r.seq, r.queue, r.attempt, r.next_due
 FROM n CROSS JOIN tower_callback_record r INDEXED BY tower_callback_key
     ON r.k BETWEEN substr(?1, n.i * 48 + 1, 16) AND substr(?1, n.i * 48 + 17, 16) AND r.state < 4
@@ -168,7 +165,7 @@ async fn run(
     let mut standings: HashMap<LeaseToken, Standing> = HashMap::with_capacity(found.len());
     for row in &found {
         match usize::try_from(row.try_get::<i64, _>(0)?) {
-            Err(_) => queues = Queues::read(row)?,
+            Err(_) => queues.read(row)?,
             Ok(index) => {
                 // What is alive comes first, and knows better.
                 let token = settlements[index].lease.token;
