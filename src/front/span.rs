@@ -7,30 +7,31 @@ use tracing::{Level, Span, field::Empty, level_filters::LevelFilter};
 use super::{Disposition, Endpoint, path::PathPattern};
 use crate::event::TraceContext;
 
-/// The span at a level, which has to be known when it is compiled.
+/// The span at a level, which has to be known when it is compiled. There is none where nobody listens: with
+/// its feature `log`, tracing would write it down all the same.
 macro_rules! request_span {
-    ($level:expr, $endpoint:expr, $method:expr, $route:expr) => {{
+    ($level:expr, $endpoint:expr, $method:expr, $route:expr) => {
         if $level > LevelFilter::current() {
-            // Nobody listens. With its feature `log`, tracing would write the span down all the same.
-            return Span::none();
+            Span::none()
+        } else {
+            let (method, route) = (known($method), $route);
+            tracing::span!(
+                $level,
+                "request",
+                otel.name = name(method, route),
+                // A span around it, such as that of tower-http's layer, is the server's then.
+                otel.kind = if Span::current().is_none() { "server" } else { "internal" },
+                otel.status_code = Empty,
+                http.request.method = method,
+                http.route = route.map(tracing::field::display),
+                http.response.status_code = Empty,
+                error.type = Empty,
+                tower_callback.endpoint = $endpoint,
+                tower_callback.outcome = Empty,
+                tower_callback.traceparent = Empty,
+            )
         }
-        let (method, route) = (known($method), $route);
-        tracing::span!(
-            $level,
-            "request",
-            otel.name = name(method, route),
-            // A span around it, such as that of tower-http's layer, is the server's then.
-            otel.kind = if Span::current().is_none() { "server" } else { "internal" },
-            otel.status_code = Empty,
-            http.request.method = method,
-            http.route = route.map(tracing::field::display),
-            http.response.status_code = Empty,
-            error.type = Empty,
-            tower_callback.endpoint = $endpoint,
-            tower_callback.outcome = Empty,
-            tower_callback.traceparent = Empty,
-        )
-    }};
+    };
 }
 
 impl Endpoint {
