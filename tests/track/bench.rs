@@ -156,16 +156,17 @@ impl Bench {
         }
     }
 
-    /// Submits `order-1`. The provider has got it by now, and its answer waits until it is
+    /// Submits. The provider has got it by now, and its answer waits until it is
     /// [released](Provider::release).
     pub async fn submit_held(
         &self,
         submitter: Submitter,
+        order: &'static str,
     ) -> JoinHandle<Result<Submission, SubmitError>> {
         self.provider.answer([Answer::AcceptAndHold]);
         let mut acts = self.provider.acts();
-        let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-        acts.recv().await.unwrap();
+        let submitting = tokio::spawn(async move { submitter.submit(&request(), order).await });
+        acts.changed().await.unwrap();
         submitting
     }
 

@@ -96,7 +96,7 @@ fn wherever_the_process_ends_nothing_is_paid_twice_and_what_is_left_can_be_resol
 fn a_crash_after_the_provider_acted_and_before_its_answer_leaves_an_intent_for_its_callback() {
     let bench = Bench::new();
     let runtime = process();
-    runtime.block_on(bench.submit_held(bench.submitter()));
+    runtime.block_on(bench.submit_held(bench.submitter(), "order-1"));
     drop(runtime);
     bench.provider.release();
     assert_eq!(process().block_on(resolve(&bench)), "a paid intent");
@@ -107,7 +107,7 @@ fn a_crash_after_the_answer_and_before_it_is_noted_leaves_an_intent_for_its_call
     let bench = Bench::new();
     let runtime = process();
     runtime.block_on(async {
-        let submitting = bench.submit_held(bench.submitter()).await;
+        let submitting = bench.submit_held(bench.submitter(), "order-1").await;
         // The answer comes, and cannot be noted.
         bench
             .store
@@ -130,7 +130,7 @@ fn a_crash_after_a_refusal_and_before_it_is_noted_leaves_an_intent_that_ends_at_
     let runtime = process();
     runtime.block_on(async {
         let submitting = tokio::spawn(async move { submitter.submit(&request(), "order-1").await });
-        acts.recv().await.unwrap();
+        acts.changed().await.unwrap();
         submitting.abort();
     });
     drop(runtime);

@@ -16,7 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, watch};
 
 /// How a submission is answered. All that is not told is [`Accept`](Answer::Accept).
 #[derive(Clone, Debug)]
@@ -59,8 +59,7 @@ struct Shared {
     state: Mutex<Inner>,
     /// A permit for each held answer that is let go.
     released: Semaphore,
-    acted: mpsc::UnboundedSender<()>,
-    acts: Mutex<Option<mpsc::UnboundedReceiver<()>>>,
+    acts: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -74,12 +73,10 @@ struct Inner {
 
 impl Provider {
     pub fn start() -> Self {
-        let (acted, acts) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             released: Semaphore::new(0),
-            acted,
-            acts: Mutex::new(Some(acts)),
+            acts: watch::Sender::default(),
         });
         let app = Router::new()
             .route("/api/v1/mp4/generate", post(generate))
@@ -144,9 +141,9 @@ impl Provider {
         self.inner().asked.len()
     }
 
-    /// Resolves each time the provider has taken a submission, before it answers.
-    pub fn acts(&self) -> mpsc::UnboundedReceiver<()> {
-        self.shared.acts.lock().unwrap().take().unwrap()
+    /// Changes each time the provider has taken a submission, before it answers.
+    pub fn acts(&self) -> watch::Receiver<usize> {
+        self.shared.acts.subscribe()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -161,7 +158,7 @@ async fn generate(State(shared): State<Arc<Shared>>, body: String) -> Response {
         let answer = inner.answers.pop_front().unwrap_or(Answer::Accept);
         (answer, inner.submitted.len())
     };
-    let _ = shared.acted.send(());
+    shared.acts.send_modify(|acts| *acts += 1);
     let task = |code, id: &str| answer_of(code, json!({ "taskId": id }));
     let new = format!("task-{number}");
     match answer {

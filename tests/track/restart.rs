@@ -136,7 +136,7 @@ fn a_crash_before_the_answer_leaves_an_intent_that_is_not_submitted_again() {
     in_a_process_until(deadline, dir.path(), &provider, &clock, async |process| {
         let submitter = process.submitter.clone();
         tokio::spawn(async move { submitter.submit(&request(), "called").await });
-        acts.recv().await.unwrap();
+        acts.changed().await.unwrap();
         let error = process.submitter.submit(&request(), "silent").await;
         assert_eq!(error.unwrap_err().kind(), SubmitErrorKind::Unknown);
     });

@@ -87,7 +87,7 @@ async fn a_task_that_could_not_be_noted_is_its_submissions_again_once_it_is_trac
     let bench = Bench::new();
     let running = bench.poll();
     let submitter = bench.submitter();
-    let submitting = bench.submit_held(submitter.clone()).await;
+    let submitting = bench.submit_held(submitter.clone(), "order-1").await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     let error = bench.turn_while(SECOND, submitting).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_task_that_could_not_be_noted_is_its_submissions_again_once_it_is_trac
 #[tokio::test]
 async fn a_store_that_fails_after_the_submission_gets_the_task_when_it_is_back() {
     let bench = Bench::new();
-    let submitting = bench.submit_held(bench.submitter()).await;
+    let submitting = bench.submit_held(bench.submitter(), "order-1").await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     bench.turn(MINUTE, 60).await;
@@ -138,7 +138,7 @@ async fn what_the_store_rejects_is_not_tried_again() {
 async fn a_store_that_stays_away_after_the_submission_is_an_error_that_names_the_task() {
     let bench = Bench::new();
     let running = bench.poll();
-    let submitting = bench.submit_held(bench.submitter()).await;
+    let submitting = bench.submit_held(bench.submitter(), "order-1").await;
     bench.store.fail(Fault::Unavailable);
     bench.provider.release();
     let error = bench.turn_while(SECOND, submitting).await.unwrap();

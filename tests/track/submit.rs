@@ -210,7 +210,7 @@ async fn a_caller_that_hangs_up_leaves_a_submission_that_goes_on() {
 async fn a_callback_that_overtakes_the_answer_is_the_submissions() {
     let bench = Bench::new();
     let running = bench.poll();
-    let submitting = bench.submit_held(bench.submitter()).await;
+    let submitting = bench.submit_held(bench.submitter(), "order-1").await;
     let url = bench.provider.callback_url(0);
     assert_eq!(running.call(&url, &success("task-1")).await, 200);
     bench.until_tracked(SECOND, "c:order-1", State::Done).await;
@@ -245,17 +245,13 @@ async fn the_event_of_another_task_is_not_the_submissions_whatever_url_it_comes_
 
     // Before the task is known nobody can tell. The one who submitted it can, afterwards.
     let failure = tower_callback::MusicVideo::failed("task-of-a-third-thief", 500, "no");
-    for (n, theirs) in [(2, success("task-of-another-thief")), (3, failure)] {
-        bench.provider.answer([Answer::AcceptAndHold]);
-        let order = format!("order-{n}");
-        let submitting = tokio::spawn({
-            let (submitter, order) = (bench.submitter(), order.clone());
-            async move { submitter.submit(&request(), &order).await }
-        });
-        bench
-            .turn_until(SECOND, async || bench.provider.submitted().len() == n)
-            .await;
-        let url = bench.provider.callback_url(n - 1);
+    let thieves = [
+        ("order-2", "task-2", success("task-of-another-thief")),
+        ("order-3", "task-3", failure),
+    ];
+    for (nth, (order, task, theirs)) in thieves.into_iter().enumerate() {
+        let submitting = bench.submit_held(bench.submitter(), order).await;
+        let url = bench.provider.callback_url(nth + 1);
         running.call(&url, &theirs).await;
         let key = format!("c:{order}");
         bench.until_tracked(SECOND, &key, State::Done).await;
@@ -264,10 +260,9 @@ async fn the_event_of_another_task_is_not_the_submissions_whatever_url_it_comes_
         let error = submission.wait().await.unwrap_err();
         assert_eq!(error.kind(), WaitErrorKind::AnotherTask);
         // But its own event comes to the handler.
-        let task = format!("task-{n}");
-        bench.provider.show(&task, crate::provider::SUCCESS);
-        let handled = bench.until_handled(2 * n).await;
-        assert_eq!(handled[2 * n - 1].event, success(&task));
+        bench.provider.show(task, crate::provider::SUCCESS);
+        let handled = bench.until_handled(4 + 2 * nth).await;
+        assert_eq!(handled[3 + 2 * nth].event, success(task));
     }
 }
 

@@ -55,7 +55,7 @@ async fn nobody_waits_for_what_is_not_there() {
         let submitter = submitter.clone();
         async move { submitter.submit(&request(), "held").await }
     });
-    acts.recv().await.unwrap();
+    acts.changed().await.unwrap();
     let other = submitter.submit(&request(), "held").await.unwrap();
     assert_eq!(other.task_id(), None);
     assert_eq!(bench.provider.submitted().len(), 1);
